@@ -177,7 +177,8 @@ class StoreError(VelasError):
 class StoreCorrupt(StoreError):
     """A file of the store is damaged; `path` names it."""
 
-    def __init__(self, message: str, *, path: str) -> None:
+    def __init__(self, message: str, *, path: str = "") -> None:
+        # without a default it could not be unpickled on its way out of another process
         super().__init__(message)
         self.path = path
 

@@ -32,8 +32,8 @@ INT_COLUMNS = ("timestamp", "close_time", "trades")
 FLOAT_COLUMNS = tuple(name for name in COLUMNS if name not in INT_COLUMNS)
 _NULLABLE = ("quote_volume", "trades", "taker_buy_base", "taker_buy_quote")
 _REQUIRED = tuple(name for name in COLUMNS if name not in (*_NULLABLE, "close_time"))
+_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "empty")
 _JUMP = 3.0  # a bar this many times away from both neighbours is worth a look
-_DIGEST_NAN = np.float64("nan")
 
 Mask = npt.NDArray[np.bool_]
 
@@ -89,11 +89,11 @@ def gaps(
     grid = Interval.of(interval)
     slots = grid.slot(np.asarray(timestamps, dtype=np.int64))
     if start_ms is not None:
-        slots = np.concatenate([[grid.slot(grid.ceil(start_ms)) - 1], slots])
+        first = grid.slot(grid.ceil(start_ms))
+        slots = np.concatenate([[first - 1], slots[slots >= first]])
     if end_ms is not None:
-        slots = np.concatenate([slots, [grid.slot(grid.ceil(end_ms))]])
-    if start_ms is not None and end_ms is not None:
-        slots = slots[(slots >= slots[0]) & (slots <= slots[-1])]
+        beyond = grid.slot(grid.ceil(end_ms))
+        slots = np.concatenate([slots[slots < beyond], [beyond]])
     steps = np.diff(slots)
     at = np.flatnonzero(steps > 1)
     opens = grid.open_of(slots[at] + 1)
@@ -141,13 +141,13 @@ def digest(frame: pd.DataFrame) -> str:
     sha = hashlib.sha256()
     for name in COLUMNS:
         column = data[name]
-        if name in INT_COLUMNS and column.dtype == np.int64:
-            values: npt.NDArray[np.generic] = column.to_numpy()
+        values: npt.NDArray[np.generic]
+        if name in INT_COLUMNS:
+            values = column.to_numpy(dtype=np.int64, na_value=-1)
         else:
-            floats = column.to_numpy(dtype=np.float64, na_value=_DIGEST_NAN)
-            values = np.where(np.isnan(floats), _DIGEST_NAN, floats)
-            if name in INT_COLUMNS:
-                values = column.fillna(-1).to_numpy(dtype=np.int64)
+            floats = column.to_numpy(dtype=np.float64)
+            # one bit pattern for every NaN, and for both zeros
+            values = np.where(np.isnan(floats), np.nan, floats + 0.0)
         sha.update(f"{name}:{len(values)};".encode())
         sha.update(np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes())
     return sha.hexdigest()
@@ -156,15 +156,23 @@ def digest(frame: pd.DataFrame) -> str:
 def _is_exact(frame: pd.DataFrame) -> bool:
     return tuple(frame.columns) == COLUMNS and all(
         dtype == (np.int64 if name in INT_COLUMNS else np.float64)
+        or (name == "trades" and dtype == "Int64" and bool(frame["trades"].isna().any()))
         for name, dtype in frame.dtypes.items()
     )
+
+
+def _is_number(column: pd.Series) -> bool:
+    kind = column.dtype
+    if kind == np.object_:  # what None among numbers makes of a column
+        return pd.api.types.infer_dtype(column, skipna=True) in _NUMBERS
+    return pd.api.types.is_any_real_numeric_dtype(kind)
 
 
 def _column(frame: pd.DataFrame, name: str, interval: Interval | None) -> object:
     if name not in frame.columns:
         if name == "close_time" and interval is not None:
-            opens = frame["timestamp"].to_numpy(dtype=np.int64)
-            return interval.open_of(interval.slot(opens) + 1) - 1
+            opens = np.asarray(_column(frame, "timestamp", None), dtype=np.int64)
+            return _last_ms(opens, interval)
         if name == "close_time":
             raise FrameError("candle frame: close_time is missing and no interval is known")
         if name == "trades":
@@ -172,13 +180,15 @@ def _column(frame: pd.DataFrame, name: str, interval: Interval | None) -> object
         return np.full(len(frame), np.nan)
     column = frame[name]
     try:
+        if not _is_number(column):
+            raise TypeError("not a numeric type")
         if name not in INT_COLUMNS:
             return column.to_numpy(dtype=np.float64, na_value=np.nan)
         whole = column.astype("Int64")
         if name != "trades" or not whole.isna().any():
             return whole.to_numpy(dtype=np.int64)
         return whole.array
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         kind = "whole numbers (ms, UTC)" if name in INT_COLUMNS else "numbers"
         raise FrameError(
             f"candle frame: column {name!r} of type {column.dtype} is not {kind}: {error}"
@@ -202,13 +212,15 @@ def _note(
 
 
 def _cut_short(data: pd.DataFrame, grid: Interval) -> Mask:
-    opens = data["timestamp"].to_numpy()
-    if grid.is_calendar:
-        due = grid.open_of(grid.slot(opens) + 1)
-    else:
-        due = opens + grid.length_ms
-    short: Mask = data["close_time"].to_numpy() < due - 1
+    due = _last_ms(data["timestamp"].to_numpy(), grid)
+    short: Mask = data["close_time"].to_numpy() < due
     return short
+
+
+def _last_ms(opens: npt.NDArray[np.int64], grid: Interval) -> npt.NDArray[np.int64]:
+    # a bar off the grid is as long as any other (binance-facts 1.4)
+    ends = grid.open_of(grid.slot(opens) + 1) if grid.is_calendar else opens + grid.length_ms
+    return ends - 1
 
 
 def _impossible(data: pd.DataFrame) -> Mask:
@@ -220,6 +232,7 @@ def _impossible(data: pd.DataFrame) -> Mask:
         whole, taken = data[total].to_numpy(), data[part].to_numpy()
         # sums of rounded decimals may differ in the last place
         bad |= (whole < 0) | (taken < 0) | (taken > whole * (1 + 1e-9) + 1e-12)
+        bad |= np.isinf(whole) | np.isinf(taken)
     bad |= np.isnan(data["volume"].to_numpy())
     trades = data["trades"].fillna(0).to_numpy(dtype=np.int64)
     return np.asarray(bad | (trades < 0), dtype=np.bool_)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import cached_property
-from typing import overload
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 
 from velas.errors import ConfigError
+
+if TYPE_CHECKING:  # settings and the command line use intervals without paying for numpy
+    import numpy as np
+    import numpy.typing as npt
+
+    Int64: TypeAlias = npt.NDArray[np.int64]
 
 __all__ = ["INTERVALS", "Interval"]
 
@@ -39,12 +43,11 @@ _LENGTH_MS = {
     "1M": 30 * _DAY,
 }
 INTERVALS = tuple(_LENGTH_MS)
-
-Int64 = npt.NDArray[np.int64]
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def _known(_instance: object, _attribute: object, value: str) -> None:
-    if value not in _LENGTH_MS:
+    if not isinstance(value, str) or value not in _LENGTH_MS:
         raise ConfigError(
             f"unknown interval {value!r}; choose one of {', '.join(INTERVALS)} (case matters)"
         )
@@ -59,7 +62,8 @@ class Interval:
     the month, all others on multiples of their length (3d assumed, binance-facts 1.4).
 
     Raises:
-        ConfigError: the spelling is not one of `INTERVALS`.
+        ConfigError: the spelling is not one of `INTERVALS`; for ``1M`` also a time
+            outside the years 1 to 9999.
 
     >>> Interval("1h").floor(1_700_000_000_123)
     1699999200000
@@ -97,9 +101,12 @@ class Interval:
         """Return the number of the slot that holds each time."""
         if not self.is_calendar:
             return (ts_ms - self._offset_ms) // self.length_ms
-        if isinstance(ts_ms, np.ndarray):
-            return ts_ms.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
-        moment = dt.datetime.fromtimestamp(ts_ms / 1000, dt.UTC)
+        if not isinstance(ts_ms, int):
+            return ts_ms.astype("datetime64[ms]").astype("datetime64[M]").astype("int64")
+        try:
+            moment = _EPOCH + dt.timedelta(milliseconds=ts_ms)
+        except OverflowError:
+            raise ConfigError(f"{ts_ms} ms is not within the years 1 to 9999") from None
         return (moment.year - 1970) * 12 + moment.month - 1
 
     @overload
@@ -110,10 +117,14 @@ class Interval:
         """Return the open time of each slot, in ms."""
         if not self.is_calendar:
             return slot * self.length_ms + self._offset_ms
-        if isinstance(slot, np.ndarray):
-            return slot.astype("datetime64[M]").astype("datetime64[ms]").astype(np.int64)
+        if not isinstance(slot, int):
+            return slot.astype("datetime64[M]").astype("datetime64[ms]").astype("int64")
         year, month = divmod(slot, 12)
-        return int(dt.datetime(1970 + year, month + 1, 1, tzinfo=dt.UTC).timestamp()) * 1000
+        try:
+            first = dt.datetime(1970 + year, month + 1, 1, tzinfo=dt.UTC)
+        except (ValueError, OverflowError):
+            raise ConfigError(f"slot {slot} of 1M is not within the years 1 to 9999") from None
+        return (first - _EPOCH) // dt.timedelta(milliseconds=1)
 
     def floor(self, ts_ms: int) -> int:
         """Return the open time of the slot that holds `ts_ms`."""

@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import attrs
 
-from velas.errors import StoreError, StoreFull
+from velas.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from velas.models import Gap
 
 __all__ = ["IdempotentCall", "Ledger"]
 
+_APPLICATION_ID = 0x76656C61  # "vela": tells our file from another program's SQLite file
 _SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS absent (
-    exchange TEXT, symbol TEXT, interval TEXT, start_ms INTEGER, end_ms INTEGER,
-    missing INTEGER, reason TEXT, confirmed_ms INTEGER,
-    PRIMARY KEY (exchange, symbol, interval, start_ms)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS listing (
-    exchange TEXT, symbol TEXT, first_ms INTEGER, probed_ms INTEGER,
-    PRIMARY KEY (exchange, symbol)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ban (
-    venue TEXT PRIMARY KEY, until_ms INTEGER, reason TEXT
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS idempotency (
-    key TEXT PRIMARY KEY, state TEXT, result BLOB, expires_ms INTEGER
-) WITHOUT ROWID;
-"""
+_BUSY_S = 10.0
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS absent (
+        exchange TEXT, symbol TEXT, interval TEXT, start_ms INTEGER, end_ms INTEGER,
+        missing INTEGER, reason TEXT, confirmed_ms INTEGER,
+        PRIMARY KEY (exchange, symbol, interval, start_ms)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS listing (
+        exchange TEXT, symbol TEXT, first_ms INTEGER, probed_ms INTEGER,
+        PRIMARY KEY (exchange, symbol)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS ban (venue TEXT PRIMARY KEY, until_ms INTEGER, reason TEXT)",
+    """CREATE TABLE IF NOT EXISTS idempotency (
+        key TEXT PRIMARY KEY, state TEXT, result BLOB, expires_ms INTEGER
+    )""",
+    "CREATE INDEX IF NOT EXISTS idempotency_expiry ON idempotency (expires_ms)",
+)
 
 
 @attrs.frozen
 class IdempotentCall:
-    """A call made under a key: `state` is ``in_flight`` or ``done``, `result` JSON."""
+    """A call made under a key: `state` is ``in_flight`` or ``done``, `result` its bytes."""
 
     state: str
     result: bytes | None
@@ -48,23 +51,33 @@ class IdempotentCall:
 class Ledger:
     """SQLite at `path` (`db_path` of the settings); in memory when None.
 
-    Safe for several threads and processes; every change is durable when the call
-    returns. A context manager; `close` may be called again.
+    Safe for several threads and processes; every change is whole, and durable when the
+    call returns. A new file is readable by its owner only. A context manager; `close`
+    may be called again.
 
     Raises:
-        StoreError: the file is no velas ledger, locked for long, or damaged.
+        StoreCorrupt: the file is damaged, or no SQLite file at all.
+        StoreLocked: another process held it for more than ten seconds.
         StoreFull: no space left; what was written before is intact.
+        StoreError: not to be opened or written, another program's, or a newer velas'.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = None if path is None else Path(path)
         self._lock = threading.RLock()
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(
-            self.path or ":memory:", check_same_thread=False, timeout=30, isolation_level=None
-        )
-        self._prepare()
+        self._closed = False
+        self._db = self._connect()
+        try:
+            with self._translated():
+                self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     def absent(self, exchange: str, symbol: str, interval: str) -> list[Gap]:
         """Return the ranges the venue proved to have no candles in, oldest first."""
@@ -73,22 +86,23 @@ class Ledger:
             " WHERE exchange = ? AND symbol = ? AND interval = ? ORDER BY start_ms",
             (exchange, symbol, interval),
         )
-        return [Gap(*row) for row in rows]
+        return [Gap(start, end, missing, reason) for start, end, missing, reason in rows]
 
     def add_absent(
         self, exchange: str, symbol: str, interval: str, gaps: Iterable[Gap], *, now_ms: int
     ) -> None:
-        """Remember ranges the venue has no candles in; a longer one from the same start wins."""
-        with self._lock:
-            for gap in gaps:
-                self._run(
-                    "INSERT INTO absent VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT DO UPDATE SET end_ms = excluded.end_ms,"
-                    " missing = excluded.missing, confirmed_ms = excluded.confirmed_ms"
-                    " WHERE excluded.end_ms > absent.end_ms",
-                    (exchange, symbol, interval, gap.start_ms, gap.end_ms, gap.missing)
-                    + (gap.reason, now_ms),
-                )
+        """Remember ranges the venue has no candles in, all or none of them.
+
+        Of two from the same start the longer one stays.
+        """
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT INTO absent VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET end_ms = excluded.end_ms, missing = excluded.missing,"
+                " reason = excluded.reason, confirmed_ms = excluded.confirmed_ms"
+                " WHERE excluded.end_ms >= absent.end_ms",
+                [(exchange, symbol, interval, *attrs.astuple(gap), now_ms) for gap in gaps],
+            )
 
     def forget_absent(self, exchange: str, symbol: str, interval: str) -> None:
         """Forget the absences of a series, so that the venue is asked again."""
@@ -112,35 +126,41 @@ class Ledger:
         )
 
     def ban_until_ms(self, venue: str) -> int:
-        """Return when the ban of this address at `venue` ends, 0 if there is none."""
+        """Return when the last ban of this address at `venue` ends, 0 if there was none."""
         rows = self._run("SELECT until_ms FROM ban WHERE venue = ?", (venue,))
         return int(rows[0][0]) if rows else 0
 
     def set_ban(self, venue: str, until_ms: int, reason: str) -> None:
-        """Remember a ban, so that a restart does not run into it."""
-        self._run("INSERT OR REPLACE INTO ban VALUES (?, ?, ?)", (venue, until_ms, reason))
+        """Remember a ban, so that a restart does not run into it; the later end stays."""
+        self._run(
+            "INSERT INTO ban VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " until_ms = excluded.until_ms, reason = excluded.reason"
+            " WHERE excluded.until_ms > ban.until_ms",
+            (venue, until_ms, reason),
+        )
 
     def begin_call(self, key: str, *, now_ms: int, expires_ms: int) -> IdempotentCall | None:
         """Claim `key` for a call; return the call that holds it already, if any.
 
         Expired keys are cleaned away first; of several claims only one succeeds.
         """
-        with self._lock:
-            self.clean_calls(now_ms=now_ms)
-            claimed = self._db.execute(
-                "INSERT OR IGNORE INTO idempotency VALUES (?, 'in_flight', NULL, ?)",
-                (key, expires_ms),
-            ).rowcount
-            if claimed:
-                return None
-            rows = self._run(
+        with self._transaction() as db:
+            db.execute("DELETE FROM idempotency WHERE expires_ms <= ?", (now_ms,))
+            rows = db.execute(
                 "SELECT state, result, expires_ms FROM idempotency WHERE key = ?", (key,)
-            )
-            return IdempotentCall(*rows[0])
+            ).fetchall()
+            if not rows:
+                db.execute(
+                    "INSERT INTO idempotency VALUES (?, 'in_flight', NULL, ?)", (key, expires_ms)
+                )
+        return IdempotentCall(*rows[0]) if rows else None
 
-    def finish_call(self, key: str, result: bytes) -> None:
+    def finish_call(self, key: str, result: bytes, *, expires_ms: int) -> None:
         """Store the result of the call that holds `key`."""
-        self._run("UPDATE idempotency SET state = 'done', result = ? WHERE key = ?", (result, key))
+        self._run(
+            "INSERT OR REPLACE INTO idempotency VALUES (?, 'done', ?, ?)",
+            (key, result, expires_ms),
+        )
 
     def drop_call(self, key: str) -> None:
         """Release `key`: its call is known to have had no effect."""
@@ -152,7 +172,9 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file; may be called again."""
-        self._db.close()
+        with self._lock:
+            self._closed = True
+            self._db.close()
 
     def __enter__(self) -> Self:
         return self
@@ -165,31 +187,82 @@ class Ledger:
     ) -> None:
         self.close()
 
+    def _connect(self) -> sqlite3.Connection:
+        target = ":memory:"
+        if self.path is not None:
+            target = str(self.path)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                # SQLite gives its side files the mode of the main file.
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            except OSError as error:
+                raise StoreError(f"{self.path}: cannot be opened: {error.strerror}") from error
+        return sqlite3.connect(
+            target, check_same_thread=False, timeout=_BUSY_S, isolation_level=None
+        )
+
     def _prepare(self) -> None:
-        self._run("PRAGMA journal_mode = WAL")
-        self._run("PRAGMA synchronous = FULL")
-        version = self._run("PRAGMA user_version")[0][0]
+        # Looked at before anything is changed: the path may name another program's file.
+        with self._transaction() as db:
+            self._check(db)
+            for statement in _SCHEMA:
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        (owner,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if owner != _APPLICATION_ID and (owner or tables):
+            raise StoreError(
+                f"{self.path}: belongs to another program; db_path must name a velas ledger or a "
+                "new file"
+            )
         if version > _SCHEMA_VERSION:
-            self._db.close()
             raise StoreError(
                 f"{self.path}: written by a newer velas (schema {version}, this one knows "
                 f"{_SCHEMA_VERSION}); upgrade velas or use another db_path"
             )
-        with self._lock:
-            try:
-                self._db.executescript(_SCHEMA)
-            except sqlite3.Error as error:
-                raise self._translated(error) from error
-        self._run(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
-    def _run(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-        with self._lock:
-            try:
-                return self._db.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                raise self._translated(error) from error
+    def _run(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock, self._translated():
+            return self._db.execute(sql, values).fetchall()
 
-    def _translated(self, error: sqlite3.Error) -> StoreError:
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                # A full disk has rolled back already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._store_error(error) from error
+
+    def _store_error(self, error: sqlite3.Error) -> StoreError:
+        name = getattr(error, "sqlite_errorname", "")
+        if self._closed:
+            return StoreError(f"{self.path}: this ledger is closed")
+        if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            return StoreCorrupt(
+                f"{self.path}: damaged, or no velas ledger ({error}); set the file aside and a "
+                "new one is made",
+                path=str(self.path),
+            )
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return StoreLocked(f"{self.path}: another process holds it for over {_BUSY_S:g} s")
+        if name == "SQLITE_FULL":
             return StoreFull(f"{self.path}: no space left on the device")
-        return StoreError(f"{self.path}: {error} (db_path must be a velas ledger)")
+        return StoreError(f"{self.path}: {error}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any, Literal
 
 import attrs
@@ -18,6 +17,7 @@ __all__ = [
     "Candle",
     "Capabilities",
     "Finding",
+    "FindingKind",
     "Gap",
     "Market",
     "MarketType",
@@ -25,6 +25,7 @@ __all__ = [
     "OrderRequest",
     "SeriesId",
     "SeriesStats",
+    "Source",
     "Trade",
     "Usage",
 ]
@@ -34,7 +35,6 @@ Source = Literal["ws", "rest"]
 FindingKind = Literal[
     "gap", "duplicate", "disorder", "off_grid", "cut_short", "impossible", "price_anomaly"
 ]
-_EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 def _positive(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -64,13 +64,13 @@ class Market:
     listed_ms: int | None = None
     expiry_ms: int | None = None
     precision_mode: Literal["tick_size", "decimal_places", "significant_digits"] = "tick_size"
-    precision: Mapping[str, Decimal | None] = attrs.field(default=_EMPTY, repr=False)
+    precision: Mapping[str, Decimal | None] = attrs.field(factory=dict, repr=False)
     limits: Mapping[str, tuple[Decimal | None, Decimal | None]] = attrs.field(
-        default=_EMPTY, repr=False
+        factory=dict, repr=False
     )
     filters: tuple[Mapping[str, Any], ...] = attrs.field(default=(), repr=False)
     order_types: tuple[str, ...] = attrs.field(default=(), repr=False)
-    info: Mapping[str, Any] = attrs.field(default=_EMPTY, repr=False, eq=False)
+    info: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
 
     @property
     def key(self) -> str:
@@ -261,4 +261,4 @@ class SeriesStats:
     missing: int
     size_bytes: int
     files: tuple[str, ...] = ()
-    provenance: Mapping[str, str] = attrs.field(default=_EMPTY)
+    provenance: Mapping[str, str] = attrs.field(factory=dict)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable
 
 from velas.errors import ConfigError
 
 __all__ = ["near_matches", "series_key", "spellings"]
 
-_MAX_LENGTH = 64
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|\s]')
+_MAX_BYTES = 128  # file systems end at 255 bytes, and UTF-8 takes up to four for a sign
+_FORBIDDEN = re.compile(r'[\\/:*?"<>|\s]')
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)$")
 
 
@@ -28,20 +29,20 @@ def series_key(symbol: str) -> str:
     ('BTCUSDT_261225', 'BTCUSD_BTC')
     """
     if not isinstance(symbol, str):
-        raise ConfigError(f"symbol {symbol!r}: expected text such as 'BTC/USDT'")
+        raise ConfigError(f"symbol {reprlib.repr(symbol)}: expected text such as 'BTC/USDT'")
     pair, _, contract = symbol.partition(":")
     base, slash, quote = pair.partition("/")
-    if (slash and not (base and quote)) or (":" in symbol and not (slash and contract)):
-        raise _refused(symbol)
     settle, dash, expiry = contract.partition("-")
+    if (slash and not (base and quote)) or (":" in symbol and not (slash and settle)):
+        raise _refused(symbol)
+    if dash and not expiry:
+        raise _refused(symbol)
     key = base + quote
     if settle and settle != quote:
         key += f"_{settle}"
     if dash:
         key += f"_{expiry}"
-    if not key or key.startswith(".") or len(key) > _MAX_LENGTH:
-        raise _refused(symbol)
-    if _FORBIDDEN.search(key) or _RESERVED.match(key) or ".." in key or key.endswith("."):
+    if not _is_file_name(key):
         raise _refused(symbol)
     return key
 
@@ -61,15 +62,34 @@ def spellings(symbol: str, *, linear_settle: bool) -> tuple[str, ...]:
 
 def near_matches(symbol: str, known: Iterable[str], *, most: int = 5) -> tuple[str, ...]:
     """Return the known symbols most like `symbol`, best first."""
-    wanted = re.sub(r"[^A-Za-z0-9]", "", symbol).upper()
-    by_bare = {re.sub(r"[/:]", "", name).upper(): name for name in known}
-    found = difflib.get_close_matches(wanted, by_bare, n=most, cutoff=0.5)
-    return tuple(by_bare[bare] for bare in found)
+    by_bare: dict[str, list[str]] = {}
+    for name in known:
+        by_bare.setdefault(_bare(name), []).append(name)
+    # a longer text is no misspelling, and comparing it takes long
+    found = difflib.get_close_matches(_bare(symbol[:_MAX_BYTES]), by_bare, n=most, cutoff=0.5)
+    return tuple(name for bare in found for name in by_bare[bare])[:most]
+
+
+def _bare(symbol: str) -> str:
+    return "".join(filter(str.isalnum, symbol)).upper()
+
+
+def _is_file_name(key: str) -> bool:
+    # isprintable: no control, format (bidirectional!), surrogate or unassigned characters
+    return (
+        key.isprintable()
+        and 0 < len(key.encode()) <= _MAX_BYTES
+        and not _FORBIDDEN.search(key)
+        and not _RESERVED.match(key)
+        and not key.startswith(".")
+        and not key.endswith(".")
+        and ".." not in key
+    )
 
 
 def _refused(symbol: str) -> ConfigError:
     return ConfigError(
-        f"symbol {symbol!r} cannot name a series: use the venue's id ('BTCUSDT'), the "
+        f"symbol {reprlib.repr(symbol)} cannot name a series: use the venue's id ('BTCUSDT'), the "
         "unified name ('BTC/USDT', 'BTC/USDT:USDT'), without path characters, at most "
-        f"{_MAX_LENGTH} long"
+        f"{_MAX_BYTES} bytes long"
     )

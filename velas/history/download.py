@@ -203,7 +203,7 @@ class _Series:
             for window in windows:
                 if not await self._may_go_on():
                     break
-                flying.add(asyncio.create_task(self._page(window)))
+                flying.add(self._take_off(window))
                 flying = await self._harvest(flying, wait=False)
             while flying and not state.stop.is_set():
                 flying = await self._harvest(flying, wait=True)
@@ -223,11 +223,12 @@ class _Series:
             return False
         return True
 
-    async def _page(self, window: Window) -> pd.DataFrame:
-        try:
-            return await self.run_state.page(self.plan.market, self.plan, window)
-        finally:
-            self.run_state.page_slots.release()
+    def _take_off(self, window: Window) -> asyncio.Task[pd.DataFrame]:
+        state = self.run_state
+        task = asyncio.create_task(state.page(self.plan.market, self.plan, window))
+        # a callback, not `finally`: a task cancelled before its first step runs no code
+        task.add_done_callback(lambda _: state.page_slots.release())
+        return task
 
     async def _harvest(
         self, flying: set[asyncio.Task[pd.DataFrame]], *, wait: bool

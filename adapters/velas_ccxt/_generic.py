@@ -1,0 +1,222 @@
+"""Any other venue ccxt knows, with what ccxt and that venue have."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+
+import ccxt.async_support as ccxt_async
+
+from velas.adapter import ExchangeAdapter, limit_config
+from velas.clock import SYSTEM_CLOCK, Clock
+from velas.errors import ConfigError, UnknownAdapter, Unsupported
+from velas.interval import INTERVALS, Interval
+from velas.limits import RateLimiter, shared_limiter
+from velas.models import Capabilities, Market
+from velas.symbols import near_matches
+from velas_ccxt import _mapping
+from velas_ccxt._client import CcxtClient
+from velas_ccxt._errors import Reply
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from velas.config import Limits, Settings
+    from velas.ledger import Ledger
+
+__all__ = ["CcxtExchange", "catalog"]
+
+T = TypeVar("T")
+Kind = Literal["spot", "derivatives"]
+
+_PAGE_ROWS = 500  # where ccxt does not know the venue's page size
+# venues whose candles reach back this many rows and no further, whatever is asked
+_NEWEST_ROWS = {"gate": 10_000, "gateio": 10_000, "hyperliquid": 5_000, "kraken": 720}
+_DERIVATIVES = ("swap", "future")
+
+
+class CcxtExchange(ExchangeAdapter):
+    """A venue by its ccxt id, through ccxt's unified candles.
+
+    Those have six columns: `close_time` is computed, quote volume, trades and taker
+    volumes are null. Page size, intervals and pace are what ccxt says of the venue. One
+    adapter lists either the spot markets or the derivatives (`kind`; by default spot
+    where the venue has it), so that no two series share a folder.
+
+    Raises:
+        UnknownAdapter: ccxt has no such id.
+        Unsupported: the venue has no candles, or none of that kind.
+    """
+
+    exchange_id: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        exchange_id: str | None = None,
+        *,
+        kind: Kind | None = None,
+        url: str | None = None,
+        timeout_s: float = 10.0,
+        limiter: RateLimiter | None = None,
+        limits: Limits | None = None,
+        ledger: Ledger | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        margin_ms: int = 2_000,
+    ) -> None:
+        known = _known_id(exchange_id or self.exchange_id)
+        client = CcxtClient(
+            getattr(ccxt_async, known),
+            venue=known,
+            clock=clock,
+            url=url,
+            timeout_s=timeout_s,
+            paced=True,
+        )
+        self._client = client
+        self._kind = _kind(client.exchange, kind)
+        self.linear_settle = self._kind == "derivatives"
+        _load_only(client.exchange, self._kind)
+        capabilities = _capabilities(client.exchange, self._kind)
+        if limiter is None:
+            pace = limit_config(limits, requests_per_second=capabilities.requests_per_second)
+            limiter = shared_limiter(f"{known}@{client.host()}", pace, clock=clock, ledger=ledger)
+        name = known if self._kind == _kind(client.exchange, None) else f"{known}_{self._kind}"
+        super().__init__(name, capabilities, limiter, clock=clock, margin_ms=margin_ms)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, ledger: Ledger | None = None) -> Self:
+        """Return the adapter that the settings describe; `exchange` is the ccxt id."""
+        return cls(
+            cls.exchange_id or settings.exchange,
+            url=settings.rest.url,
+            timeout_s=settings.rest.timeout_s,
+            limits=settings.limits,
+            ledger=ledger,
+        )
+
+    async def _ask_markets(self) -> Mapping[str, Market]:
+        exchange = self._client.exchange
+        types = ("spot",) if self._kind == "spot" else _DERIVATIVES
+
+        def parse(entries: Any) -> Mapping[str, Market]:
+            found = _mapping.markets(entries.values(), exchange.precisionMode)
+            return {name: market for name, market in found.items() if market.type in types}
+
+        return await self._send(parse, exchange.load_markets, True)
+
+    async def _ask_time_ms(self) -> tuple[int, float] | None:
+        exchange = self._client.exchange
+        if not exchange.has["fetchTime"]:
+            return None
+
+        async def timed() -> tuple[Any, float]:
+            started_s = self.clock.monotonic_s()
+            return await exchange.fetch_time(), self.clock.monotonic_s() - started_s
+
+        def parse(answer: tuple[Any, float]) -> tuple[int, float]:
+            return _mapping.server_time({"serverTime": answer[0]}), answer[1]
+
+        return await self._send(parse, timed)
+
+    async def _ask_candles(
+        self, market: Market, interval: Interval, start_ms: int | None, end_ms: int, rows: int
+    ) -> pd.DataFrame:
+        # asked by `since` and `limit` alone: every venue's ccxt class understands these two,
+        # and passes an `until` it does not know on to the venue, which may refuse it
+        since = start_ms
+        if since is None:
+            since = max(0, interval.open_of(interval.slot(interval.ceil(end_ms)) - rows))
+        wanted = min(rows, interval.count(since, end_ms) + 2)
+
+        def parse(answer: Any) -> pd.DataFrame:
+            frame = _mapping.ohlcv_frame(answer, interval, start_ms=since, end_ms=end_ms)
+            return frame.iloc[:rows] if start_ms is not None else frame.iloc[-rows:]
+
+        fetch = self._client.exchange.fetch_ohlcv
+        return await self._send(parse, fetch, market.symbol, interval.name, since, wanted)
+
+    async def _send(
+        self, parse: Callable[[Any], T], request: Callable[..., Awaitable[Any]], *args: Any
+    ) -> T:
+        async def attempt() -> T:
+            return parse(await self._client.call(Reply(), request, *args))
+
+        return await self.limiter.execute_with_retry(attempt, self.request_type)
+
+    async def _close(self) -> None:
+        await self._client.close()
+
+
+def catalog() -> Mapping[str, type[CcxtExchange]]:
+    """Return every venue ccxt knows: its id -> the adapter class for it, made on demand."""
+    return _Catalog()
+
+
+class _Catalog(Mapping[str, type[CcxtExchange]]):
+    def __getitem__(self, name: str) -> type[CcxtExchange]:
+        if name not in ccxt_async.exchanges:
+            raise KeyError(name)
+        return _class_of(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ccxt_async.exchanges)
+
+    def __len__(self) -> int:
+        return len(ccxt_async.exchanges)
+
+
+@functools.cache
+def _class_of(name: str) -> type[CcxtExchange]:
+    return type(f"CcxtExchange_{name}", (CcxtExchange,), {"exchange_id": name})
+
+
+def _known_id(name: str | None) -> str:
+    if name in ccxt_async.exchanges:
+        return str(name)
+    near = near_matches(str(name), ccxt_async.exchanges)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise UnknownAdapter(f"ccxt knows no exchange {name!r}{hint}")
+
+
+def _kind(exchange: Any, wanted: Kind | None) -> Kind:
+    has = exchange.has
+    listed: dict[str, bool] = {
+        "spot": bool(has.get("spot")),
+        "derivatives": any(has.get(name) for name in _DERIVATIVES),
+    }
+    if wanted is None:
+        return "spot" if listed["spot"] else "derivatives"
+    if wanted not in listed:
+        raise ConfigError(f"kind {wanted!r}: choose one of {', '.join(listed)}")
+    if not listed[wanted]:
+        raise Unsupported(f"{exchange.id} has no {wanted} markets")
+    return wanted
+
+
+def _load_only(exchange: Any, kind: Kind) -> None:
+    # many ccxt classes read the kinds to download here; each is a request or more
+    options = exchange.options.get("fetchMarkets")
+    if isinstance(options, dict) and isinstance(options.get("types"), list):
+        kinds = [one for one in options["types"] if one != "option"]
+        wanted = [one for one in kinds if (one == "spot") == (kind == "spot")]
+        options["types"] = wanted or options["types"]
+
+
+def _capabilities(exchange: Any, kind: Kind) -> Capabilities:
+    if exchange.has["fetchOHLCV"] is not True:  # 'emulated': made from trades
+        raise Unsupported(f"{exchange.id} has no candles in ccxt")
+    of_kind = ("spot", None) if kind == "spot" else ("swap", "linear")
+    rows = exchange.feature_value_by_type(*of_kind, "fetchOHLCV", "limit", None) or _PAGE_ROWS
+    newest = _NEWEST_ROWS.get(exchange.id)
+    return Capabilities(
+        intervals=tuple(name for name in INTERVALS if name in exchange.timeframes),
+        page_rows=min(int(rows), newest or int(rows)),
+        requests_per_second=_requests_per_second(exchange),
+        newest_rows=newest,
+    )
+
+
+def _requests_per_second(exchange: Any) -> float | None:
+    pause_ms = float(exchange.rateLimit or 0)
+    return 1000 / pause_ms if pause_ms > 0 else None

@@ -1,0 +1,201 @@
+import asyncio
+import random
+
+import pandas as pd
+import pytest
+from fakes import HOUR, NOW, Ask, FakeExchange, FakeStore, candles
+
+from velas import frames
+from velas.errors import BadRequest, Banned, StoreFull, Unavailable
+from velas.history import Wanted, make_plan, run_plan
+from velas.interval import Interval
+from velas.ledger import Ledger
+
+LAST = NOW // HOUR - 1
+FIRST = LAST - 199
+ONE = Interval("1h")
+OUTAGE = range(FIRST + 90, FIRST + 120)
+SYMBOLS = ("A/Y", "B/Y", "C/Y")
+
+
+@pytest.fixture
+def ledger():
+    with Ledger() as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def store():
+    return FakeStore()
+
+
+@pytest.fixture
+def exchange():
+    opens = [s * HOUR for s in range(FIRST, LAST + 2) if s not in OUTAGE]
+    return FakeExchange({(name, "1h"): candles(opens) for name in SYMBOLS})
+
+
+async def download(exchange, store, ledger, symbols=SYMBOLS, *, update=False, **options):
+    want = Wanted(symbols=symbols, intervals=(ONE,), start_ms=FIRST * HOUR, update=update)
+    plan = await make_plan(exchange, store, ledger, want)
+    return await run_plan(exchange, store, ledger, plan, **options)
+
+
+def venue_rows(exchange: FakeExchange, symbol: str) -> pd.DataFrame:
+    rows = exchange.series[symbol, "1h"]
+    return rows[rows["timestamp"] <= LAST * HOUR].reset_index(drop=True)
+
+
+def assert_complete(exchange, store, symbols=SYMBOLS) -> None:
+    for symbol in symbols:
+        pd.testing.assert_frame_equal(store.load(symbol, "1h"), venue_rows(exchange, symbol))
+
+
+async def test_download_stores_every_candle_and_explains_the_outage(exchange, store, ledger):
+    report = await download(exchange, store, ledger)
+    assert_complete(exchange, store)
+    assert report.ok
+    for series in report.series:
+        assert [(gap.missing, gap.reason) for gap in series.gaps] == [(len(OUTAGE), "venue")]
+        assert (series.rows_added, series.rows_total) == (170, 170)
+        assert (series.first_ms, series.last_ms) == (FIRST * HOUR, LAST * HOUR)
+
+
+async def test_download_again_adds_nothing_and_asks_nothing(exchange, store, ledger):
+    await download(exchange, store, ledger)
+    asked = len(exchange.asks)
+    report = await download(exchange, store, ledger, update=True)
+    assert len(exchange.asks) == asked
+    assert [series.rows_added for series in report.series] == [0, 0, 0]
+    assert report.usage.requests == 0
+
+
+async def test_download_reports_pages_only_when_durable(exchange, store, ledger):
+    told = []
+    await download(
+        exchange, store, ledger, on_stored=lambda s: told.append((s.rows, store.commits))
+    )
+    assert sum(rows for rows, _ in told) == 3 * 170
+    assert all(commits > 0 for rows, commits in told if rows)
+
+
+async def test_download_one_failing_symbol_is_named_and_stops_no_other(exchange, store, ledger):
+    def fault(ask: Ask):
+        if ask.symbol == "B/Y" and ask.start_ms:
+            raise BadRequest("B/Y is broken")
+
+    exchange.fault = fault
+    report = await download(exchange, store, ledger)
+    assert [series.error for series in report.series] == [None, "B/Y is broken", None]
+    assert_complete(exchange, store, ("A/Y", "C/Y"))
+    assert not report.ok
+
+
+async def test_download_failure_keeps_the_pages_that_came(exchange, store, ledger):
+    def fault(ask: Ask):
+        if ask.start_ms == (FIRST + 54) * HOUR:
+            raise BadRequest("no")
+
+    exchange.fault = fault
+    report = await download(exchange, store, ledger, ("A/Y",), pages_in_flight=1)
+    assert report.series[0].rows_added == 54
+    exchange.fault = lambda ask: None
+    await download(exchange, store, ledger, ("A/Y",))
+    assert_complete(exchange, store, ("A/Y",))
+
+
+async def test_download_venue_that_refuses_is_not_asked_by_the_other_series(
+    exchange, store, ledger
+):
+    def fault(ask: Ask):
+        if ask.start_ms:
+            raise Banned("banned", until_ms=NOW)
+
+    exchange.fault = fault
+    report = await download(exchange, store, ledger, parallel=1, pages_in_flight=1)
+    assert [series.error for series in report.series] == ["banned"] * 3
+    assert sum(bool(ask.start_ms) for ask in exchange.asks) == 1
+
+
+async def test_download_silent_venue_is_given_up_after_nobody_was_answered(
+    exchange, store, ledger
+):
+    def fault(ask: Ask):
+        if ask.start_ms:
+            raise Unavailable("down")
+
+    exchange.fault = fault
+    report = await download(exchange, store, ledger, parallel=1, pages_in_flight=1)
+    assert [series.error for series in report.series] == ["down"] * 3
+    assert sum(bool(ask.start_ms) for ask in exchange.asks) == 1
+
+
+async def test_download_full_disk_is_an_error_of_the_series(exchange, store, ledger):
+    def fail(symbol: str) -> None:
+        if symbol == "BY":
+            raise StoreFull("no space left")
+
+    store.fail = fail
+    report = await download(exchange, store, ledger)
+    assert [series.error for series in report.series] == [None, "no space left", None]
+
+
+async def test_download_stopped_keeps_what_came_and_resumes_exactly(exchange, store, ledger):
+    stop = asyncio.Event()
+    exchange.fault = lambda ask: stop.set() if len(exchange.asks) > 25 else None
+    report = await download(exchange, store, ledger, stop=stop, pages_in_flight=3)
+    assert report.interrupted
+    assert not report.ok
+    kept = sum(series.rows_total for series in report.series)
+    assert 0 < kept < 3 * 170
+    exchange.fault = lambda ask: None
+    again = await download(exchange, store, ledger)
+    assert sum(series.rows_added for series in again.series) == 3 * 170 - kept
+    assert_complete(exchange, store)
+
+
+async def test_download_cancelled_keeps_what_came(exchange, store, ledger):
+    started = asyncio.Event()
+    exchange.fault = lambda ask: started.set() if len(exchange.asks) > 25 else None
+    task = asyncio.create_task(download(exchange, store, ledger, pages_in_flight=3))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert store.commits > 0
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_download_bar_off_the_grid_inside_a_full_window_is_not_lost(store, ledger):
+    opens = [s * HOUR for s in range(FIRST, LAST + 1)]
+    opens += [(FIRST + 3) * HOUR + 1, (FIRST + 4) * HOUR + 60_000, (FIRST + 4) * HOUR + 61_000]
+    exchange = FakeExchange({("A/Y", "1h"): candles(sorted(opens))})
+    await download(exchange, store, ledger, ("A/Y",))
+    assert_complete(exchange, store, ("A/Y",))
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_download_random_faults_end_in_the_venues_series(seed, exchange, store, ledger):
+    rng = random.Random(seed)
+
+    def fault(ask: Ask):
+        lot = rng.random()
+        if lot < 0.2:
+            return frames.empty()
+        if lot < 0.3:
+            raise BadRequest("by chance")
+        return None
+
+    exchange.fault = fault
+    for _ in range(30):
+        report = await download(
+            exchange,
+            store,
+            ledger,
+            parallel=rng.randint(1, 3),
+            pages_in_flight=rng.randint(1, 8),
+        )
+        if report.ok and all(one.last_ms == LAST * HOUR for one in report.series):
+            break
+    assert_complete(exchange, store)
+    assert all(gap.reason == "venue" for one in report.series for gap in one.gaps)

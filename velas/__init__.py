@@ -1,0 +1,174 @@
+"""Candle series you can trust: exchange, live feed and store behind three contracts.
+
+    settings = velas.load_settings("config.yaml")
+    async with velas.open_exchange(settings) as exchange: ...
+    store = velas.open_store(settings)
+
+Names are loaded on first use, so that `import velas` reads nothing and costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from velas.config import Pair, Secret, Settings, describe, load_pairs, load_settings
+    from velas.errors import (
+        AdapterError,
+        AuthError,
+        BadRequest,
+        BadResponse,
+        Banned,
+        BrokenAdapter,
+        ConfigError,
+        ExchangeError,
+        FeedError,
+        Forbidden,
+        FrameError,
+        MissingDependency,
+        OrderRejected,
+        OrderUnknown,
+        RateLimited,
+        RequestTimeout,
+        RestrictedLocation,
+        StoreCorrupt,
+        StoreError,
+        StoreFull,
+        StoreLocked,
+        Transient,
+        Unavailable,
+        UnknownAdapter,
+        UnknownSymbol,
+        Unsupported,
+        VelasError,
+    )
+    from velas.interval import INTERVALS, Interval
+    from velas.ledger import Ledger
+    from velas.limits import RateLimitConfig, RateLimiter, RequestType
+    from velas.models import (
+        AppendResult,
+        BookTicker,
+        Candle,
+        Capabilities,
+        Finding,
+        Gap,
+        Market,
+        Order,
+        OrderRequest,
+        SeriesId,
+        SeriesStats,
+        Trade,
+        Usage,
+    )
+    from velas.protocols import Exchange, Feed, Store
+    from velas.registry import open_exchange, open_feed, open_ledger, open_store
+
+    __version__: str
+
+__all__ = [
+    "INTERVALS",
+    "AdapterError",
+    "AppendResult",
+    "AuthError",
+    "BadRequest",
+    "BadResponse",
+    "Banned",
+    "BookTicker",
+    "BrokenAdapter",
+    "Candle",
+    "Capabilities",
+    "ConfigError",
+    "Exchange",
+    "ExchangeError",
+    "Feed",
+    "FeedError",
+    "Finding",
+    "Forbidden",
+    "FrameError",
+    "Gap",
+    "Interval",
+    "Ledger",
+    "Market",
+    "MissingDependency",
+    "Order",
+    "OrderRejected",
+    "OrderRequest",
+    "OrderUnknown",
+    "Pair",
+    "RateLimitConfig",
+    "RateLimited",
+    "RateLimiter",
+    "RequestTimeout",
+    "RequestType",
+    "RestrictedLocation",
+    "Secret",
+    "SeriesId",
+    "SeriesStats",
+    "Settings",
+    "Store",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreFull",
+    "StoreLocked",
+    "Trade",
+    "Transient",
+    "Unavailable",
+    "UnknownAdapter",
+    "UnknownSymbol",
+    "Unsupported",
+    "Usage",
+    "VelasError",
+    "__version__",
+    "describe",
+    "load_pairs",
+    "load_settings",
+    "open_exchange",
+    "open_feed",
+    "open_ledger",
+    "open_store",
+]
+
+# one source of truth would be nicer, but type checkers only read plain imports; a test
+# holds the two lists together
+_HOMES = {
+    "config": ("Pair", "Secret", "Settings", "describe", "load_pairs", "load_settings"),
+    "interval": ("INTERVALS", "Interval"),
+    "ledger": ("Ledger",),
+    "limits": ("RateLimitConfig", "RateLimiter", "RequestType"),
+    "models": (
+        "AppendResult",
+        "BookTicker",
+        "Candle",
+        "Capabilities",
+        "Finding",
+        "Gap",
+        "Market",
+        "Order",
+        "OrderRequest",
+        "SeriesId",
+        "SeriesStats",
+        "Trade",
+        "Usage",
+    ),
+    "protocols": ("Exchange", "Feed", "Store"),
+    "registry": ("open_exchange", "open_feed", "open_ledger", "open_store"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("velas")
+    if name not in __all__:
+        raise AttributeError(f"module 'velas' has no attribute {name!r}")
+    # what is exported and has no other home is an error
+    value: object = getattr(import_module(f"velas.{_HOME.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,433 @@
+"""What every Exchange adapter shares; a venue's own adapter fills in five requests."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from decimal import Decimal
+from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import attrs
+
+from velas import frames
+from velas.clock import SYSTEM_CLOCK, Clock
+from velas.errors import ConfigError, ExchangeError, UnknownSymbol, Unsupported
+from velas.interval import Interval
+from velas.limits import RateLimitConfig, RequestType, WeightLimit
+from velas.models import BookTicker, Capabilities, Market, Order, OrderRequest, Trade, Usage
+from velas.symbols import near_matches, spellings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from velas.config import Limits
+    from velas.limits import RateLimiter
+
+__all__ = ["ExchangeAdapter", "lane", "limit_config"]
+
+_CLOCK_TTL_S = 600.0
+_CLOCK_STEP_MS = 1_000  # the wall clock moved this far against the monotonic: measure again
+_TYPES_BY_ID = ("spot", "swap", "future", "option")  # who gets an id that several markets share
+
+
+_lane: ContextVar[RequestType] = ContextVar("velas_lane", default=RequestType.HISTORY)
+
+
+@contextmanager
+def lane(request_type: RequestType) -> Iterator[None]:
+    """Send what this task, and tasks it starts, ask of any venue in another lane.
+
+    The default is ``HISTORY``; live repair asks for ``LIVE``.
+    """
+    token = _lane.set(request_type)
+    try:
+        yield
+    finally:
+        _lane.reset(token)
+
+
+def limit_config(
+    limits: Limits | None,
+    *,
+    weight_limits: Iterable[WeightLimit] = (),
+    requests_per_second: float | None = None,
+) -> RateLimitConfig:
+    """Return the limiter's configuration: the settings' word, else the venue's."""
+    if limits is None:
+        return RateLimitConfig(requests_per_second, weight_limits=weight_limits)
+    return RateLimitConfig(
+        requests_per_second=limits.requests_per_second or requests_per_second,
+        burst_size=limits.burst_size or 1,
+        retry_attempts=limits.retry_attempts,
+        weight_limits=weight_limits,
+        history_share=limits.history_share,
+        live_share=limits.live_share,
+        max_wait_s=limits.max_wait_s,
+    )
+
+
+@attrs.frozen
+class _Measured:
+    server_ms: int
+    local_ms: int
+    monotonic_s: float
+
+
+class ExchangeAdapter(ABC):
+    """Base of Exchange adapters: lifecycle, symbols, clock, closed candles, paging.
+
+    A subclass implements `_ask_markets`, `_ask_candles`, `_ask_time_ms`, and, where its
+    `capabilities` claim them, `_ask_trades` and `_ask_book_ticker`; each sends its
+    request under `self.limiter` and raises errors of `velas.errors` only. `_close`
+    releases what was opened. A candle counts as closed once the venue's clock has passed
+    its end by `margin_ms` (the venue may still be writing until then).
+    """
+
+    linear_settle: bool = False  # whether BTC/USDT means BTC/USDT:USDT here
+    max_rows: int | None = None  # most rows a page may have, if above page_rows
+    pages_ahead: ClassVar[int] = 4
+
+    def __init__(
+        self,
+        name: str,
+        capabilities: Capabilities,
+        limiter: RateLimiter,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        margin_ms: int = 2_000,
+    ) -> None:
+        self.name = name
+        self.capabilities = capabilities
+        self.limiter = limiter
+        self.clock = clock
+        self.margin_ms = margin_ms
+        self._markets: Mapping[str, Market] | None = None
+        self._by_id: dict[str, Market] = {}
+        self._measured: _Measured | None = None
+        self._markets_lock = asyncio.Lock()
+        self._clock_lock = asyncio.Lock()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}{' closed' if self._closed else ''}>"
+
+    @property
+    def request_type(self) -> RequestType:
+        """The lane of what this task asks now; see `lane`."""
+        return _lane.get()
+
+    @property
+    def usage(self) -> Usage:
+        """What this process has spent at the venue so far."""
+        return self.limiter.usage
+
+    # -- markets ---------------------------------------------------------------------
+
+    async def markets(self, *, refresh: bool = False) -> Mapping[str, Market]:
+        """Return all markets by unified symbol; fetched once, again on `refresh`."""
+        before = self._markets
+        if before is not None and not refresh:
+            return before
+        async with self._markets_lock:
+            if self._markets is None or (refresh and self._markets is before):
+                self._check_open()
+                found = await self._ask_markets()
+                self._by_id = _index(found)
+                self._markets = found
+            return self._markets
+
+    async def market(self, symbol: str) -> Market:
+        """Return the market a symbol in any spelling means.
+
+        Raises:
+            UnknownSymbol: the venue does not list it; `near` has similar ones.
+        """
+        if not isinstance(symbol, str):
+            raise ConfigError(f"symbol {symbol!r}: expected text such as 'BTC/USDT'")
+        markets = await self.markets()
+        for name in spellings(symbol, linear_settle=self.linear_settle):
+            if name in markets:
+                return markets[name]
+        if symbol in self._by_id:
+            return self._by_id[symbol]
+        near = near_matches(symbol, markets)
+        hint = f"; similar: {', '.join(near)}" if near else ""
+        raise UnknownSymbol(f"{self.name} lists no market {symbol!r}{hint}", near=near)
+
+    # -- the venue's clock -----------------------------------------------------------
+
+    async def server_time_ms(self) -> int:
+        """Return the venue's clock in ms: a measured offset, renewed every ten minutes."""
+        if not self._clock_is_fresh():
+            async with self._clock_lock:
+                if not self._clock_is_fresh():
+                    self._check_open()
+                    await self._measure_clock()
+        assert self._measured is not None
+        elapsed_s = self.clock.monotonic_s() - self._measured.monotonic_s
+        return self._measured.server_ms + int(elapsed_s * 1000)
+
+    def _clock_is_fresh(self) -> bool:
+        if self._measured is None:
+            return False
+        elapsed_s = self.clock.monotonic_s() - self._measured.monotonic_s
+        local_ms = self.clock.now_ms() - self._measured.local_ms
+        return elapsed_s < _CLOCK_TTL_S and abs(local_ms - elapsed_s * 1000) < _CLOCK_STEP_MS
+
+    async def _measure_clock(self) -> None:
+        answer = await self._ask_time_ms()
+        now_s, now_ms = self.clock.monotonic_s(), self.clock.now_ms()
+        if answer is None:  # no such endpoint: the local clock has to do
+            self._measured = _Measured(now_ms, now_ms, now_s)
+            return
+        server_ms, round_trip_s = answer
+        server_ms += int(round_trip_s * 500)
+        self._measured = _Measured(server_ms, now_ms, now_s)
+        self.limiter.set_clock_offset_ms(server_ms - now_ms)
+
+    # -- candles ---------------------------------------------------------------------
+
+    async def fetch_candles(
+        self,
+        symbol: str,
+        interval: str | Interval,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """Return one page of closed candles that open in ``[start_ms, end_ms)``.
+
+        See `velas.protocols.Exchange.fetch_candles`.
+
+        Raises:
+            ConfigError: the range is inverted, or `limit` more than the venue gives.
+            Unsupported: the venue has no candles of this interval.
+        """
+        grid, rows = self._grid(interval), self._rows(limit)
+        _check_range(start_ms, end_ms)
+        market = await self.market(symbol)
+        due_ms = await self.server_time_ms() - self.margin_ms
+        # candles of the running slot are not closed: asking for them wastes rows of the page
+        end = grid.floor(due_ms) if end_ms is None else min(end_ms, grid.floor(due_ms))
+        if end <= (start_ms or 0):
+            return frames.empty()
+        self._check_open()
+        frame = await self._ask_candles(market, grid, start_ms, end, rows)
+        return _closed_rows(frame, grid, due_ms)
+
+    def iter_candles(
+        self, symbol: str, interval: str | Interval, *, start_ms: int, end_ms: int
+    ) -> AsyncIterator[pd.DataFrame]:
+        """Iterate over the closed candles of a range as non-empty pages, ascending.
+
+        The first page finds where the series begins; the next ones are fetched ahead, a
+        few at a time. Closing the iterator cancels what is under way.
+        """
+        _check_range(start_ms, end_ms)
+        return self._pages(symbol, self._grid(interval), start_ms, end_ms)
+
+    async def _pages(
+        self, symbol: str, grid: Interval, start_ms: int, end_ms: int
+    ) -> AsyncIterator[pd.DataFrame]:
+        market = await self.market(symbol)
+        due_ms = await self.server_time_ms() - self.margin_ms
+        end_ms = min(end_ms, grid.floor(due_ms))
+        first = await self.fetch_candles(market.symbol, grid, start_ms=start_ms, end_ms=end_ms)
+        if first.empty:
+            return
+        yield first
+        windows = self._windows(grid, _last_ms(first) + 1, end_ms)
+        ahead: deque[asyncio.Task[list[pd.DataFrame]]] = deque()
+        try:
+            while windows or ahead:
+                while windows and len(ahead) < self.pages_ahead:
+                    window = windows.popleft()
+                    ahead.append(asyncio.create_task(self._window(market.symbol, grid, *window)))
+                for page in await ahead[0]:
+                    yield page
+                ahead.popleft()
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    def _windows(self, grid: Interval, start_ms: int, end_ms: int) -> deque[tuple[int, int]]:
+        cuts = deque([start_ms])
+        while cuts[-1] < end_ms:
+            last = grid.slot(grid.ceil(cuts[-1])) + self.capabilities.page_rows
+            cuts.append(min(grid.open_of(last), end_ms))
+        return deque(itertools.pairwise(cuts))
+
+    async def _window(
+        self, symbol: str, grid: Interval, start_ms: int, end_ms: int
+    ) -> list[pd.DataFrame]:
+        pages: list[pd.DataFrame] = []
+        while start_ms < end_ms:
+            page = await self.fetch_candles(symbol, grid, start_ms=start_ms, end_ms=end_ms)
+            if not page.empty:
+                pages.append(page)
+            # bars off the grid may fill a page before its window ends
+            if len(page) < self.capabilities.page_rows:
+                break
+            start_ms = _last_ms(page) + 1
+        return pages
+
+    def _grid(self, interval: str | Interval) -> Interval:
+        grid = Interval.of(interval)
+        if grid.name not in self.capabilities.intervals:
+            raise Unsupported(
+                f"{self.name} has no {grid} candles; "
+                f"it has {', '.join(self.capabilities.intervals) or 'none'}"
+            )
+        return grid
+
+    def _rows(self, limit: int | None) -> int:
+        if limit is None:
+            return self.capabilities.page_rows
+        return _checked_limit(limit, self.max_rows or self.capabilities.page_rows, self.name)
+
+    # -- trades, book ----------------------------------------------------------------
+
+    async def fetch_trades(
+        self, symbol: str, *, from_id: int | None = None, limit: int | None = None
+    ) -> list[Trade]:
+        """Return aggregate trades, ascending by id, from `from_id` on or the newest."""
+        if not self.capabilities.trades:
+            raise Unsupported(f"{self.name} has no public trades")
+        if from_id is not None and not self.capabilities.trades_by_id:
+            raise Unsupported(f"{self.name} cannot look up trades by id")
+        market = await self.market(symbol)
+        self._check_open()
+        return await self._ask_trades(market, from_id, limit)
+
+    async def fetch_book_ticker(self, symbol: str) -> BookTicker:
+        """Return the best bid and ask now."""
+        if not self.capabilities.book_ticker:
+            raise Unsupported(f"{self.name} has no book ticker")
+        market = await self.market(symbol)
+        self._check_open()
+        return await self._ask_book_ticker(market)
+
+    # -- orders ----------------------------------------------------------------------
+
+    async def create_order(self, request: OrderRequest) -> Order:
+        """Refuse: this adapter does not trade."""
+        raise self._no_orders("create_order")
+
+    async def cancel_order(self, symbol: str, order_id: str) -> Order:
+        """Refuse: this adapter does not trade."""
+        raise self._no_orders("cancel_order")
+
+    async def fetch_order(self, symbol: str, order_id: str) -> Order:
+        """Refuse: this adapter does not trade."""
+        raise self._no_orders("fetch_order")
+
+    async def open_orders(self, symbol: str | None = None) -> list[Order]:
+        """Refuse: this adapter does not trade."""
+        raise self._no_orders("open_orders")
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """Refuse: this adapter does not trade."""
+        raise self._no_orders("balances")
+
+    def _no_orders(self, method: str) -> Unsupported:
+        return Unsupported(f"{self.name}: {method} is not available, this adapter does not trade")
+
+    # -- lifecycle -------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Release connections; may be called again."""
+        if not self._closed:
+            self._closed = True
+            await self._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ExchangeError(f"{self.name} is closed; open the exchange again")
+
+    # -- what a venue's adapter implements -------------------------------------------
+
+    @abstractmethod
+    async def _ask_markets(self) -> Mapping[str, Market]:
+        """Fetch all markets, by unified symbol."""
+
+    @abstractmethod
+    async def _ask_time_ms(self) -> tuple[int, float] | None:
+        """Fetch the venue's time in ms and how long the round trip took in seconds.
+
+        None if the venue does not tell the time.
+        """
+
+    @abstractmethod
+    async def _ask_candles(
+        self, market: Market, interval: Interval, start_ms: int | None, end_ms: int, rows: int
+    ) -> pd.DataFrame:
+        """Fetch one page of ``[start_ms, end_ms)``: ascending, unique, at most `rows`."""
+
+    async def _ask_trades(
+        self, market: Market, from_id: int | None, limit: int | None
+    ) -> list[Trade]:
+        """Fetch trades, ascending; called if `capabilities.trades`."""
+        raise NotImplementedError
+
+    async def _ask_book_ticker(self, market: Market) -> BookTicker:
+        """Fetch the best bid and ask; called if `capabilities.book_ticker`."""
+        raise NotImplementedError
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Release connections; called once."""
+
+
+def _index(markets: Mapping[str, Market]) -> dict[str, Market]:
+    def rank(market: Market) -> tuple[bool, int]:
+        return (not market.active, _TYPES_BY_ID.index(market.type))
+
+    found: dict[str, Market] = {}
+    for market in sorted(markets.values(), key=rank):
+        found.setdefault(market.id, market)
+    return found
+
+
+def _check_range(start_ms: int | None, end_ms: int | None) -> None:
+    for name, value in (("start_ms", start_ms), ("end_ms", end_ms)):
+        if value is not None and (isinstance(value, bool) or value != int(value) or value < 0):
+            raise ConfigError(f"{name} must be ms since the epoch, UTC, not {value!r}")
+    if start_ms is not None and end_ms is not None and start_ms > end_ms:
+        raise ConfigError(f"inverted range: start_ms {start_ms} is after end_ms {end_ms}")
+
+
+def _checked_limit(limit: int, most: int, name: str) -> int:
+    if isinstance(limit, bool) or not 1 <= limit <= most:
+        raise ConfigError(f"limit {limit!r}: {name} gives 1 to {most} rows a page")
+    return limit
+
+
+def _last_ms(frame: pd.DataFrame) -> int:
+    return int(frame["timestamp"].iloc[-1])
+
+
+def _closed_rows(frame: pd.DataFrame, grid: Interval, due_ms: int) -> pd.DataFrame:
+    opens = frame["timestamp"].to_numpy()
+    keep = len(opens)
+    while keep and grid.end_of(int(opens[keep - 1])) > due_ms:
+        keep -= 1
+    return frame if keep == len(opens) else frame.iloc[:keep]

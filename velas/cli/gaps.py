@@ -1,0 +1,93 @@
+"""`velas gaps`: every run of missing candles, and why it is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from velas.cli.exits import DONE
+from velas.cli.options import Common, series_options, velas_command
+from velas.cli.output import Justify, count, emit_json, moment, show_table, write
+from velas.cli.reports import gap_document, gap_summary
+from velas.cli.session import Shelf, chosen, nothing_stored, open_shelf, settings_of
+
+if TYPE_CHECKING:
+    from velas.models import Gap, SeriesId
+
+__all__ = ["command", "explained_gaps", "show_gaps"]
+
+_COLUMNS: tuple[tuple[str, Justify], ...] = (
+    ("symbol", "left"),
+    ("iv", "left"),
+    ("from", "left"),
+    ("to", "left"),
+    ("missing", "right"),
+    ("reason", "left"),
+)
+
+
+@velas_command("gaps")
+@series_options
+def command(common: Common, symbols: tuple[str, ...], intervals: tuple[str, ...]) -> int:
+    """Show what is missing between each series' first and last candle, and why.
+
+    The reason `venue` means: asked, and the venue proved to have none there. Needs no
+    network.
+    """
+    settings = settings_of(common)
+    with open_shelf(settings) as shelf:
+        series = chosen(shelf.store.series(), symbols, intervals)
+        found = [(one, explained_gaps(shelf, one)) for one in series]
+    if common.as_json:
+        emit_json({"series": [_document(settings.exchange, *pair) for pair in found]})
+    elif not found:
+        write(nothing_stored(settings))
+    else:
+        show_gaps(found)
+    return DONE
+
+
+def explained_gaps(shelf: Shelf, series: SeriesId) -> list[Gap]:
+    """Return the gaps of a stored series with the reasons that are known."""
+    from velas.history import explain
+    from velas.interval import Interval
+
+    absent = shelf.ledger.absent(shelf.exchange, series.symbol, series.interval)
+    gaps = shelf.store.gaps(series.symbol, series.interval)
+    return explain(gaps, absent, Interval(series.interval))
+
+
+def show_gaps(found: list[tuple[SeriesId, list[Gap]]]) -> None:
+    """Write a table of gaps and their sum."""
+    rows = [_row(series, gap) for series, gaps in found for gap in gaps]
+    if rows:
+        show_table(_COLUMNS, rows)
+        write()
+    every = [gap for _, gaps in found for gap in gaps]
+    if not every:
+        write(f"No gaps in {count(len(found))} series.")
+        return
+    own = [gap for gap in every if gap.reason == "venue"]
+    write(
+        f"Gaps (candles missing) in {count(len(found))} series: {gap_summary(every)}, "
+        f"of them the venue's own: {gap_summary(own)}."
+    )
+
+
+def _document(exchange: str, series: SeriesId, gaps: list[Gap]) -> dict[str, object]:
+    return {
+        "exchange": exchange,
+        "symbol": series.symbol,
+        "interval": series.interval,
+        "gaps": [gap_document(gap) for gap in gaps],
+    }
+
+
+def _row(series: SeriesId, gap: Gap) -> list[str]:
+    return [
+        series.symbol,
+        series.interval,
+        moment(gap.start_ms),
+        moment(gap.end_ms),
+        count(gap.missing),
+        gap.reason,
+    ]

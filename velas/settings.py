@@ -1,0 +1,220 @@
+"""The settings as typed values: every key, its default, its unit and its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import attrs
+
+from velas import rules
+from velas.errors import ConfigError
+
+__all__ = [
+    "Credentials",
+    "History",
+    "Limits",
+    "Replay",
+    "Rest",
+    "Secret",
+    "Settings",
+    "Stream",
+    "Trading",
+    "TradingMode",
+    "VolatilityRegimes",
+    "Ws",
+]
+
+TradingMode = Literal["off", "test", "live"]
+
+
+class Secret:
+    """A text that no repr, str, format, pickle or `attrs.asdict` shows; see `reveal`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret text itself, for signing a request and nothing else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled: hand it over on purpose, with reveal()")
+
+
+@attrs.frozen(kw_only=True)
+class Rest:
+    """How requests go out: `url` replaces the venue's scheme, host and port."""
+
+    url: str | None = attrs.field(
+        default=None, validator=rules.optional(rules.url("http", "https"))
+    )
+    timeout_s: float = attrs.field(default=10.0, validator=rules.number(most=600))
+
+
+@attrs.frozen(kw_only=True)
+class Ws:
+    """Where the live stream connects: `url` replaces the venue's scheme, host and port."""
+
+    url: str | None = attrs.field(default=None, validator=rules.optional(rules.url("ws", "wss")))
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """The request budget; None means what the venue itself says.
+
+    `history_share` and `live_share` are the parts of the budget that downloads, and
+    downloads and live repair together, may use up; orders may use all of it.
+    """
+
+    requests_per_second: float | None = attrs.field(
+        default=None, validator=rules.optional(rules.number(most=10_000))
+    )
+    burst_size: int | None = attrs.field(
+        default=None, validator=rules.optional(rules.whole(1, 100_000))
+    )
+    retry_attempts: int = attrs.field(default=6, validator=rules.whole(1, 100))
+    history_share: float = attrs.field(default=0.96, validator=rules.number(most=1))
+    live_share: float = attrs.field(default=0.98, validator=rules.number(most=1))
+    max_wait_s: float = attrs.field(default=900.0, validator=rules.number(most=86_400))
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse lanes in the wrong order."""
+        if self.history_share > self.live_share:
+            raise ConfigError(
+                f"history_share ({self.history_share:g}) must not exceed live_share "
+                f"({self.live_share:g}): live repair goes before history"
+            )
+
+
+@attrs.frozen(kw_only=True)
+class History:
+    """What `velas download` fetches, and how much of it at once.
+
+    `symbols` None means all of `pairs_file`. `parallel` series are fetched at a time,
+    `pages_in_flight` requests over all of them.
+    """
+
+    intervals: tuple[str, ...] = attrs.field(
+        default=("30m", "1h", "2h"), validator=rules.texts(rules.interval, "intervals")
+    )
+    symbols: tuple[str, ...] | None = attrs.field(
+        default=None, validator=rules.optional(rules.texts(rules.symbol, "symbols"))
+    )
+    months: int = attrs.field(default=12, validator=rules.whole(1, 240))
+    parallel: int = attrs.field(default=8, validator=rules.whole(1, 64))
+    pages_in_flight: int = attrs.field(default=24, validator=rules.whole(1, 256))
+
+
+@attrs.frozen(kw_only=True)
+class Stream:
+    """What the live stream keeps and when it loses patience (read by `velas stream`)."""
+
+    memory_candles: int = attrs.field(default=1000, validator=rules.whole(1, 1_000_000))
+    queue_size: int = attrs.field(default=10_000, validator=rules.whole(1, 10_000_000))
+    mute_after_s: float = attrs.field(default=30.0, validator=rules.number(most=86_400))
+    rotate_after_h: float = attrs.field(default=23.0, validator=rules.number(most=24))
+
+
+@attrs.frozen(kw_only=True)
+class Trading:
+    """Whether orders leave: ``off``, ``test`` (the venue's test endpoint) or ``live``.
+
+    `max_notional` is the most one order may be worth, in quote currency.
+    """
+
+    mode: TradingMode = attrs.field(default="off", validator=rules.mode)
+    max_notional: Decimal | None = attrs.field(default=None, validator=rules.optional(rules.amount))
+
+
+@attrs.frozen(kw_only=True)
+class VolatilityRegimes:
+    """Where `velas.regimes.classify` draws its lines.
+
+    `window` is in candles; the others are annualised realised volatility (0.5 is 50 % a
+    year): below `low` is ``low``, from `high` on ``high``, from `extreme` on ``extreme``.
+    """
+
+    window: int = attrs.field(default=48, validator=rules.whole(2, 100_000))
+    low: float = attrs.field(default=0.3, validator=rules.number())
+    high: float = attrs.field(default=0.8, validator=rules.number())
+    extreme: float = attrs.field(default=1.5, validator=rules.number())
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse thresholds out of order."""
+        if not self.low < self.high < self.extreme:
+            raise ConfigError(
+                "thresholds must rise, low < high < extreme, not "
+                f"{self.low:g}, {self.high:g}, {self.extreme:g}"
+            )
+
+
+@attrs.frozen(kw_only=True)
+class Replay:
+    """What ``exchange: replay`` plays: a recording, made with the adapter `exchange`."""
+
+    recording: Path | None = attrs.field(default=None, validator=rules.optional(rules.path))
+    exchange: str = attrs.field(default="binance_spot", validator=rules.adapter_name)
+
+
+@attrs.frozen(kw_only=True)
+class Credentials:
+    """The account's key; from the environment or an argument, never from a file."""
+
+    api_key: Secret | None = None
+    api_secret: Secret | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """All settings, complete and valid. Make them with `velas.load_settings`.
+
+    Relative paths are relative to the current directory. `pairs_file` None means the
+    list that velas ships. `sources` says which keys are not at their default, and why:
+    ``{"history.months": "file config.yaml"}``.
+    """
+
+    exchange: str = attrs.field(default="binance_spot", validator=rules.adapter_name)
+    data_dir: Path = attrs.field(default=Path("data"), validator=rules.path)
+    db_path: Path = attrs.field(
+        default=attrs.Factory(lambda self: self.data_dir / "velas.db", takes_self=True),
+        validator=rules.path,
+    )
+    pairs_file: Path | None = attrs.field(default=None, validator=rules.optional(rules.path))
+    rest: Rest = attrs.field(factory=Rest)
+    ws: Ws = attrs.field(factory=Ws)
+    limits: Limits = attrs.field(factory=Limits)
+    history: History = attrs.field(factory=History)
+    stream: Stream = attrs.field(factory=Stream)
+    trading: Trading = attrs.field(factory=Trading)
+    volatility_regimes: VolatilityRegimes = attrs.field(factory=VolatilityRegimes)
+    replay: Replay = attrs.field(factory=Replay)
+    credentials: Credentials = attrs.field(factory=Credentials)
+    sources: Mapping[str, str] = attrs.field(factory=dict, repr=False, eq=False)

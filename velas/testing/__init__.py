@@ -1,0 +1,56 @@
+"""Test kit for bots and adapters: the stand-in venue, its faults, clocks to move by hand.
+
+Names are imported on first use, so that ``import velas.testing`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from velas.testing.clocks import ManualClock, ScaledClock
+    from velas.testing.venue.faults import Fault, FaultPlan
+    from velas.testing.venue.generated import GeneratedCandles
+    from velas.testing.venue.given import GivenCandles
+    from velas.testing.venue.instruments import DEFAULT_SYMBOLS, Instrument
+    from velas.testing.venue.series import CandleSource
+    from velas.testing.venue.server import RequestRecord, StandInVenue
+
+__all__ = [
+    "DEFAULT_SYMBOLS",
+    "CandleSource",
+    "Fault",
+    "FaultPlan",
+    "GeneratedCandles",
+    "GivenCandles",
+    "Instrument",
+    "ManualClock",
+    "RequestRecord",
+    "ScaledClock",
+    "StandInVenue",
+]
+
+_HOMES = {
+    "DEFAULT_SYMBOLS": "velas.testing.venue.instruments",
+    "CandleSource": "velas.testing.venue.series",
+    "Fault": "velas.testing.venue.faults",
+    "FaultPlan": "velas.testing.venue.faults",
+    "GeneratedCandles": "velas.testing.venue.generated",
+    "GivenCandles": "velas.testing.venue.given",
+    "Instrument": "velas.testing.venue.instruments",
+    "ManualClock": "velas.testing.clocks",
+    "RequestRecord": "velas.testing.venue.server",
+    "ScaledClock": "velas.testing.clocks",
+    "StandInVenue": "velas.testing.venue.server",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,65 @@
+"""The public trades of a symbol, numbered without a hole, any of them computed directly.
+
+Trade `n` happens in the n-th cell of a fixed spacing, at a random moment of it. Even
+numbers are buys, odd ones sells; quantities are steps of two rising functions, so that
+the volume of any range of trades is one subtraction and candles of all intervals agree
+with one another and with the trades.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from velas.testing.venue.instruments import Instrument
+from velas.testing.venue.noise import key_of, smooth, unit
+from velas.testing.venue.series import Int64
+
+__all__ = ["Tape"]
+
+_ZERO_MS = 1_483_228_800_000  # 2017-01-01, before any listing
+_NOTIONAL = 400.0  # quote units of a typical trade, in dollars for USDT pairs
+_PERIODS = (1, 16, 1_024, 65_536)  # each bends the volume curve by at most a fifth
+_BEND = 0.2
+_FEWEST_STEPS = 10  # keeps every trade above zero after rounding down
+_MOST_STEPS = 1_000_000  # keeps sums over all years below 2**53, where floats are exact
+
+
+class Tape:
+    """Trades of one instrument: number -> time, quantity; time -> number."""
+
+    def __init__(self, instrument: Instrument, seed: int) -> None:
+        self._key = key_of(seed, instrument.symbol, "tape")
+        self._step = 10.0**-instrument.quantity_decimals
+        typical = _NOTIONAL / instrument.level / self._step
+        self._typical_steps = min(max(_FEWEST_STEPS, round(typical)), _MOST_STEPS)
+        self.spacing_ms = 200 + self._key % 600
+
+    def time(self, number: Int64) -> Int64:
+        """Return when each trade happened, ms; never falling."""
+        jitter = (unit(self._key, number) * self.spacing_ms).astype(np.int64)
+        return _ZERO_MS + number * self.spacing_ms + jitter
+
+    def before(self, ts_ms: Int64) -> Int64:
+        """Return how many trades happened before each time; also the next one's number."""
+        cell = (ts_ms - _ZERO_MS) // self.spacing_ms
+        return cell + (self.time(cell) < ts_ms)
+
+    def bought(self, number: Int64) -> Int64:
+        """Return the quantity bought by takers in all trades before each, in steps."""
+        return self._curve("buy", (number + 1) // 2)
+
+    def sold(self, number: Int64) -> Int64:
+        """Return the quantity sold by takers in all trades before each, in steps."""
+        return self._curve("sell", number // 2)
+
+    def quantity(self, number: Int64) -> Int64:
+        """Return the size of each trade, in steps (``10 ** -quantity_decimals``)."""
+        after = number + 1
+        return self.bought(after) + self.sold(after) - self.bought(number) - self.sold(number)
+
+    def _curve(self, side: str, pairs: Int64) -> Int64:
+        key = key_of(self._key, side)
+        bent = pairs.astype(np.float64)
+        for period in _PERIODS:
+            bent += _BEND * period * smooth(key + period, pairs, period)
+        return np.floor(bent * self._typical_steps).astype(np.int64)
