@@ -461,18 +461,22 @@ def test_load_settings_intervals_may_be_objects() -> None:
 def test_load_settings_any_mapping_is_settings_or_a_config_error(
     document: dict[str, object],
 ) -> None:
-    try:
-        load_settings(environ={}, history=document)
-    except ConfigError as error:
-        assert "@ $.history." in str(error)
+    said = attempt(lambda: load_settings(environ={}, history=document))
+    assert said is None or "@ $.history." in said
 
 
 @given(st.text(max_size=60))
 def test_parse_yaml_any_text_is_a_mapping_or_a_config_error(text: str) -> None:
+    said = attempt(lambda: parse_yaml(text, name="x"))
+    assert said is None or said.startswith("x: ")
+
+
+def attempt(call: Callable[[], object]) -> str | None:
     try:
-        assert isinstance(parse_yaml(text, name="x"), dict)
+        call()
     except ConfigError as error:
-        assert str(error).startswith("x: ")
+        return str(error)
+    return None
 
 
 # --- settings made by a program
@@ -489,7 +493,7 @@ def test_parse_yaml_any_text_is_a_mapping_or_a_config_error(text: str) -> None:
         (lambda: Settings(exchange="A"), "Settings.exchange: "),
         (lambda: Limits(history_share=0.99), "must not exceed live_share"),
         (lambda: VolatilityRegimes(low=9), "thresholds must rise"),
-        (lambda: attrs.evolve(Trading(), mode="on"), "Trading.mode: expected one of off"),
+        (lambda: attrs.evolve(Trading(), **{"mode": "on"}), "Trading.mode: expected one of off"),
     ],
 )
 def test_settings_made_by_hand_obey_the_same_rules(make: Callable[[], object], said: str) -> None:
@@ -543,7 +547,7 @@ def test_load_settings_impossible_secret_is_refused_without_showing_it(value: ob
         lambda s: f"{s}",
         lambda s: f"{s.credentials.api_secret}",
         lambda s: f"{s.credentials.api_secret:>20}",
-        lambda s: "%s %r" % (s.credentials.api_secret, s.credentials.api_secret),
+        lambda s: f"{s.credentials.api_secret!s} {s.credentials.api_secret!r}",
         lambda s: repr(attrs.asdict(s)),
         lambda s: repr(attrs.astuple(s)),
         lambda s: json.dumps(attrs.asdict(s), default=str),
@@ -593,7 +597,8 @@ def test_describe_names_every_key_with_value_and_source(write: Write) -> None:
 
 
 def shipped(name: str) -> Path:
-    return pytest.importorskip("velas_config").path(name)
+    path: Path = pytest.importorskip("velas_config").path(name)
+    return path
 
 
 def test_example_holds_every_key_at_its_default() -> None:
@@ -625,7 +630,7 @@ def test_demo_is_valid_and_small() -> None:
 
 def test_config_package_unknown_file_lists_the_shipped() -> None:
     package = pytest.importorskip("velas_config")
-    with pytest.raises(FileNotFoundError, match="shipped are: config.example.yaml, demo.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"shipped are: config\.example\.yaml, demo\.yaml"):
         package.path("nope.yaml")
     assert "exchange:" in package.read("config.example.yaml")
 
@@ -689,6 +694,6 @@ def test_load_pairs_without_the_shipped_files_says_so(monkeypatch: pytest.Monkey
     def lacking(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
-    monkeypatch.setattr("velas.config.resources.files", lacking)
+    monkeypatch.setattr("velas.pairs.resources.files", lacking)
     with pytest.raises(ConfigError, match=r"shipped pairs\.yaml is not installed.*set pairs_file"):
         load_pairs(Settings())

@@ -170,11 +170,22 @@ def test_observe_proven_spender_is_assumed_to_have_all_of_the_doubtful_rest() ->
     assert minute.used == 25 + (40 - 5 - 10)
 
 
-def test_observe_later_smaller_proof_keeps_larger() -> None:
+def test_observe_request_sent_later_tightens_the_doubt() -> None:
     minute = window()
-    minute.observe(sent(minute, 10), 40)
-    minute.observe(sent(minute, 1), 25)
-    assert minute.used == 11 + 30
+    slow = sent(minute, 10)
+    minute.observe(slow, 40)
+    minute.settle(slow)
+    minute.observe(sent(minute, 1), 26)
+    assert minute.used == 11 + max(40 - 10, 26 - 10 - 1)
+
+
+def test_observe_doubt_of_a_request_sent_earlier_does_not_loosen() -> None:
+    minute = window()
+    slow = sent(minute, 1)
+    answered(minute, 20, at_s=2)
+    minute.observe(sent(minute, 1), 27)
+    minute.observe(slow, 27)
+    assert minute.used == 22 + (27 - 20 - 1)
 
 
 def test_observe_request_of_earlier_window_is_not_trusted() -> None:

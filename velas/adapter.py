@@ -239,6 +239,8 @@ class ExchangeAdapter(ABC):
         market = await self.market(symbol)
         due_ms = await self.server_time_ms() - self.margin_ms
         end_ms = min(end_ms, grid.floor(due_ms))
+        if start_ms >= end_ms:
+            return
         first = await self.fetch_candles(market.symbol, grid, start_ms=start_ms, end_ms=end_ms)
         if first.empty:
             return
@@ -259,9 +261,12 @@ class ExchangeAdapter(ABC):
             await asyncio.gather(*ahead, return_exceptions=True)
 
     def _windows(self, grid: Interval, start_ms: int, end_ms: int) -> deque[tuple[int, int]]:
-        cuts = deque([start_ms])
+        # one slot less than a page has rows: then a page that is not full is complete, also
+        # where bars off the grid share a slot with others
+        slots = max(1, self.capabilities.page_rows - 1)
+        cuts = [start_ms]
         while cuts[-1] < end_ms:
-            last = grid.slot(grid.ceil(cuts[-1])) + self.capabilities.page_rows
+            last = grid.slot(grid.ceil(cuts[-1])) + slots
             cuts.append(min(grid.open_of(last), end_ms))
         return deque(itertools.pairwise(cuts))
 
@@ -273,7 +278,6 @@ class ExchangeAdapter(ABC):
             page = await self.fetch_candles(symbol, grid, start_ms=start_ms, end_ms=end_ms)
             if not page.empty:
                 pages.append(page)
-            # bars off the grid may fill a page before its window ends
             if len(page) < self.capabilities.page_rows:
                 break
             start_ms = _last_ms(page) + 1
@@ -409,7 +413,8 @@ def _index(markets: Mapping[str, Market]) -> dict[str, Market]:
 
 def _check_range(start_ms: int | None, end_ms: int | None) -> None:
     for name, value in (("start_ms", start_ms), ("end_ms", end_ms)):
-        if value is not None and (isinstance(value, bool) or value != int(value) or value < 0):
+        # numpy's integers are welcome, floats (seconds, most likely) are not
+        if value is not None and (not hasattr(value, "__index__") or value < 0):
             raise ConfigError(f"{name} must be ms since the epoch, UTC, not {value!r}")
     if start_ms is not None and end_ms is not None and start_ms > end_ms:
         raise ConfigError(f"inverted range: start_ms {start_ms} is after end_ms {end_ms}")

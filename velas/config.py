@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from velas import rules
 from velas.errors import ConfigError
+from velas.pairs import Pair, load_pairs
 from velas.settings import (
     Credentials,
     History,
@@ -30,8 +29,7 @@ from velas.settings import (
     VolatilityRegimes,
     Ws,
 )
-from velas.symbols import series_key
-from velas.yamlfile import parse_yaml, read_yaml
+from velas.yamlfile import read_yaml
 
 __all__ = [
     "Credentials",
@@ -72,14 +70,6 @@ _SECTIONS: dict[object, type[Any]] = {
 }
 # set by the loader itself; a file that names them is told so
 _NOT_IN_FILE = ("credentials", "sources")
-
-
-@attrs.frozen
-class Pair:
-    """One market to collect: its symbol in any spelling, and the sector it belongs to."""
-
-    symbol: str
-    sector: str = ""
 
 
 def load_settings(
@@ -129,33 +119,6 @@ def describe(settings: Settings) -> dict[str, dict[str, object]]:
         source = settings.sources.get(key, "default").partition(" ")[0]
         described[key] = {"value": value, "source": source}
     return described
-
-
-def load_pairs(settings: Settings) -> tuple[Pair, ...]:
-    """Return the pairs to collect: `history.symbols`, else all of the pairs file.
-
-    The file's key `pairs` lists mappings of `symbol` and `sector`, or bare symbols.
-
-    Raises:
-        ConfigError: all problems of the file at once.
-    """
-    document, name = _pairs_document(settings.pairs_file)
-    problems = [
-        f"unknown key {key!r}; the only one is 'pairs'" for key in document.keys() - {"pairs"}
-    ]
-    entries = document.get("pairs")
-    pairs: list[Pair] = []
-    if isinstance(entries, list) and entries:
-        pairs = _pairs(entries, problems)
-    else:
-        problems.append("expected a list of pairs @ $.pairs")
-    _raise_all(name, problems)
-    if settings.history.symbols is None:
-        return tuple(pairs)
-    known = {series_key(pair.symbol): pair.sector for pair in pairs}
-    return tuple(
-        Pair(symbol, known.get(series_key(symbol), "")) for symbol in settings.history.symbols
-    )
 
 
 class _Layers:
@@ -225,7 +188,7 @@ def _structured(merged: _Layers, problems: list[str]) -> Settings:
         settings = _converter().structure(merged.values, Settings)
     except ClassValidationError as error:
         problems = [*_problems(error, Settings, "", merged.sources), *problems]
-    _raise_all("configuration", problems)
+    rules.raise_all("configuration", problems)
     return settings
 
 
@@ -285,20 +248,11 @@ def _unknown(key: str, choices: tuple[str, ...]) -> str:
             f"unknown key {key!r}: secrets are never read from a file, only from the "
             f"environment ({', '.join(_SECRETS.values())})"
         )
-    near = difflib.get_close_matches(key, choices, n=1)
-    guess = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"unknown key {key!r}{guess}; choose from {', '.join(choices)}"
+    return rules.unknown_key(key, choices)
 
 
 def _names(cls: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in attrs.fields(cls) if field.name not in _NOT_IN_FILE)
-
-
-def _raise_all(name: str, problems: list[str]) -> None:
-    if len(problems) == 1:
-        raise ConfigError(f"{name}: {problems[0]}")
-    if problems:
-        raise ConfigError(f"{name}: {len(problems)} problems\n  " + "\n  ".join(problems))
 
 
 def _leaves(settings: Settings) -> Iterator[tuple[str, object]]:
@@ -318,45 +272,3 @@ def _jsonable(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
     return value if value is None or isinstance(value, (str, int, float)) else str(value)
-
-
-def _pairs_document(path: Path | None) -> tuple[dict[object, object], str]:
-    if path is not None:
-        return read_yaml(path), str(path)
-    try:
-        text = resources.files("velas_config").joinpath("pairs.yaml").read_text("utf-8")
-    except (ModuleNotFoundError, OSError) as error:
-        raise ConfigError(
-            f"the shipped pairs.yaml is not installed ({error}): set pairs_file"
-        ) from error
-    return parse_yaml(text, name="pairs.yaml"), "pairs.yaml"
-
-
-def _pairs(entries: list[object], problems: list[str]) -> list[Pair]:
-    pairs: dict[str, Pair] = {}
-    for index, entry in enumerate(entries):
-        try:
-            pair = _pair(entry)
-            key = series_key(pair.symbol)
-            if key in pairs:
-                raise ConfigError(f"{pair.symbol!r} is the same series as {pairs[key].symbol!r}")
-            pairs[key] = pair
-        except ConfigError as error:
-            problems.append(f"{error} @ $.pairs[{index}]")
-    return list(pairs.values())
-
-
-def _pair(entry: object) -> Pair:
-    if isinstance(entry, str):
-        return Pair(entry)
-    if not isinstance(entry, dict):
-        raise ConfigError("expected a symbol, or a mapping with the keys symbol, sector")
-    unknown = sorted(str(key) for key in entry.keys() - {"symbol", "sector"})
-    if unknown:
-        raise ConfigError(_unknown(unknown[0], ("symbol", "sector")))
-    if "symbol" not in entry:
-        raise ConfigError("the key 'symbol' is missing")
-    sector = entry.get("sector", "")
-    if not isinstance(sector, str):
-        raise ConfigError(f"sector: expected text, not {type(sector).__name__}")
-    return Pair(entry["symbol"], sector)

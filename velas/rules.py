@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, cast
@@ -26,9 +27,11 @@ __all__ = [
     "number",
     "optional",
     "path",
+    "raise_all",
     "shown",
     "symbol",
     "texts",
+    "unknown_key",
     "url",
     "whole",
 ]
@@ -61,6 +64,22 @@ class Rule(Generic[T]):
 def shown(value: object) -> str:
     """Return a short spelling of a value for a message."""
     return "null" if value is None else reprlib.repr(value)
+
+
+def unknown_key(key: str, choices: Iterable[str]) -> str:
+    """Return the message about a key that is none of the `choices`."""
+    names = tuple(choices)
+    near = difflib.get_close_matches(key, names, n=1)
+    guess = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"unknown key {key!r}{guess}; choose from {', '.join(names)}"
+
+
+def raise_all(name: str, problems: Sequence[str]) -> None:
+    """Raise one `ConfigError` that lists all problems of `name`, if there are any."""
+    if len(problems) == 1:
+        raise ConfigError(f"{name}: {problems[0]}")
+    if problems:
+        raise ConfigError(f"{name}: {len(problems)} problems\n  " + "\n  ".join(problems))
 
 
 def whole(low: int, high: int) -> Rule[int]:

@@ -196,9 +196,10 @@ class Credentials:
 class Settings:
     """All settings, complete and valid. Make them with `velas.load_settings`.
 
-    Relative paths are relative to the current directory. `pairs_file` None means the
-    list that velas ships. `sources` says which keys are not at their default, and why:
-    ``{"history.months": "file config.yaml"}``.
+    Relative paths are relative to the current directory. `db_path` is by default
+    ``velas.db`` in `data_dir`; `attrs.evolve` with another `data_dir` keeps it.
+    `pairs_file` None means the list that velas ships. `sources` says which keys are not
+    at their default, and why: ``{"history.months": "file config.yaml"}``.
     """
 
     exchange: str = attrs.field(default="binance_spot", validator=rules.adapter_name)

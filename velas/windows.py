@@ -10,6 +10,9 @@ from velas.limit_models import RequestType, WeightLimit
 
 __all__ = ["Pace", "Ticket", "Window"]
 
+_UNSEEN = (-1, 0, 0)
+_ROUNDING = 1e-9
+
 
 @attrs.define(eq=False)
 class Ticket:
@@ -17,14 +20,14 @@ class Ticket:
 
     `sent_s` is monotonic; `settled_ms` is when (venue clock) the venue has certainly
     counted it, infinity while it is on its way; `seen` remembers for each window its
-    epoch and settled weight at sending, which is what a response can be judged by.
+    epoch, the request's number and the weight settled before it, which is what a response can be judged by.
     """
 
     lane: RequestType
     weight: int
     sent_s: float = 0.0
     settled_ms: float = math.inf
-    seen: dict[Window, tuple[int, int]] = attrs.field(factory=dict)
+    seen: dict[Window, tuple[int, int, int]] = attrs.field(factory=dict)
 
 
 class Window:
@@ -50,16 +53,18 @@ class Window:
         self._guard_ms = guard_s * 1000
         self._length_ms = limit.window_s * 1000
         self._epoch = 0
+        self._sent = 0
         self._ours = used
-        self._foreign = 0
         self._previous = 0
         self._tickets: list[Ticket] = []
         self._open(self._index_at(venue_ms), venue_ms, monotonic_s)
 
     @property
     def used(self) -> int:
-        """Weight that counts in this window: ours and, where proven, others'."""
-        return self._ours + self._foreign
+        """Weight that counts in this window: ours and, once proven, others'."""
+        # Never below ours: a low figure may just precede requests that are on their way.
+        proven = self._others_least > 0
+        return self._ours + (max(self._others_least, self._others_most) if proven else 0)
 
     def roll(self, venue_ms: float, monotonic_s: float) -> None:
         """Switch to the window of this moment if it is another one."""
@@ -98,7 +103,8 @@ class Window:
 
     def charge(self, ticket: Ticket) -> None:
         """Count a request that is being sent."""
-        ticket.seen[self] = (self._epoch, self._settled)
+        self._sent += 1
+        ticket.seen[self] = (self._epoch, self._sent, self._settled)
         if ticket.weight:
             self._ours += ticket.weight
             self._tickets.append(ticket)
@@ -111,20 +117,22 @@ class Window:
 
     def settle(self, ticket: Ticket) -> None:
         """Note that the venue answered: it has counted this request."""
-        if self._epoch == ticket.seen.get(self, (-1, 0))[0]:
+        if self._epoch == ticket.seen.get(self, _UNSEEN)[0]:
             self._settled += ticket.weight
 
     def observe(self, ticket: Ticket, used: int) -> None:
         """Learn from the used weight in the response to `ticket` that others spend too."""
-        epoch, settled = ticket.seen.get(self, (-1, 0))
+        epoch, number, settled = ticket.seen.get(self, _UNSEEN)
         # Sent in an earlier window: the figure may be of either, and an old one is too high.
         if epoch != self._epoch:
             return
-        # The figure holds some of our requests still on their way, nobody knows which. Only what
-        # exceeds all of them proves another spender; then we believe it holds none of them. It
-        # never lowers our count: a low figure may just precede requests that are on their way.
-        if used > self._ours:
-            self._foreign = max(self._foreign, used - settled - ticket.weight)
+        # The figure holds some of our requests still on their way, nobody knows which. What exceeds
+        # them all is others' for certain; it may be all that exceeds what was settled before the
+        # request. The tightest such bound is that of the request sent last.
+        self._others_least = max(self._others_least, used - self._ours)
+        if number >= self._judge:
+            self._judge = number
+            self._others_most = used - settled - ticket.weight
 
     def _index_at(self, venue_ms: float) -> int:
         return math.floor((venue_ms - self._guard_ms) / self._length_ms)
@@ -136,8 +144,10 @@ class Window:
         self._index = index
         self._due_s = monotonic_s + (self._end_ms() - venue_ms) / 1000
         self._epoch += 1
-        self._foreign = 0
         self._settled = 0
+        self._judge = 0
+        self._others_least = 0
+        self._others_most = 0
 
 
 class Pace:
@@ -159,8 +169,9 @@ class Pace:
             gained = max(0.0, monotonic_s - self._at_s) * self._rate
             self._tokens = min(self._burst, self._tokens + gained)
         self._at_s = monotonic_s
+        missing = 1 - self._tokens
         # Rounding: ten tenths of a second must make a whole token.
-        return max(0.0, (1 - 1e-9 - self._tokens) / self._rate)
+        return missing / self._rate if missing > _ROUNDING else 0.0
 
     def take(self) -> None:
         """Spend one request."""

@@ -31,6 +31,7 @@ _QUIET: Mapping[str, Any] = {
     "enableLastJsonResponse": False,
     "enableLastResponseHeaders": False,
     "logger": _SILENT,
+    "userAgent": "velas",  # ccxt says it is python-requests
     "has": {"fetchCurrencies": False},  # a signed request at some venues
     "options": {"adjustForTimeDifference": False},
 }
@@ -69,6 +70,18 @@ class _Hooks:
         if reply is not None:
             reply.document = document
         return document
+
+    def parse_ohlcvs(
+        self,
+        ohlcvs: list[object],
+        market: Any = None,
+        timeframe: str = "1m",
+        since: int | None = None,
+        limit: int | None = None,
+        tail: bool = False,
+    ) -> Any:
+        # ccxt drops rows it cannot place in time; broken ones are to be seen, see _mapping
+        return super().parse_ohlcvs(ohlcvs, market, timeframe, None, None, tail)  # type: ignore[misc]
 
     async def throttle(self, cost: float | None = None) -> None:
         await self.velas_pace(float(cost or 1.0))  # type: ignore[attr-defined]
@@ -164,6 +177,9 @@ class CcxtClient:
             exchange.session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=exchange.ssl_context)
             )
+            # aiohttp silently repeats a GET or DELETE whose kept-alive connection broke; the
+            # venue may have counted both, and whether to repeat is the limiter's to decide
+            exchange.session._retry_connection = False
 
     def _tls(self) -> ssl.SSLContext | bool:
         if self._url is not None and self._url.startswith("http:"):

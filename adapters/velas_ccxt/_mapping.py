@@ -45,6 +45,7 @@ _PRECISION_MODES: dict[int, Literal["decimal_places", "significant_digits", "tic
     4: "tick_size",
 }
 _MARKET_TYPES: tuple[MarketType, ...] = ("spot", "swap", "future", "option")
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, InvalidOperation)
 _EPOCH_MS_FROM, _EPOCH_MS_TO = 10**11, 10**14  # years 1973 to 5138: neither s nor us
 
 # -- candles: the twelve fields of a Binance kline row ------------------------------------
@@ -179,7 +180,7 @@ def markets(entries: Iterable[Mapping[str, Any] | None], precision_mode: int) ->
     stays.
 
     Raises:
-        BadResponse: an entry without symbol, id, base or quote.
+        BadResponse: no entry, or one without symbol, id, base or quote.
     """
     found: dict[str, Market] = {}
     for entry in entries:
@@ -188,6 +189,8 @@ def markets(entries: Iterable[Mapping[str, Any] | None], precision_mode: int) ->
         one = market(entry, precision_mode)
         if one.symbol not in found or (one.active and not found[one.symbol].active):
             found[one.symbol] = one
+    if not found:
+        raise BadResponse("the list of markets is empty")
     return found
 
 
@@ -216,7 +219,7 @@ def market(entry: Mapping[str, Any], precision_mode: int) -> Market:
             order_types=tuple(map(str, raw.get("orderTypes") or raw.get("OrderType") or ())),
             info=raw,
         )
-    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+    except _UNREADABLE as error:
         raise BadResponse(f"market {entry.get('id')!r}: {error!r}") from error
 
 
@@ -271,7 +274,7 @@ def trades(document: object, symbol: str) -> list[Trade]:
     try:
         found = [_trade(row, symbol) for row in document if not _is_tombstone(row)]
         ids = [int(row["a"]) for row in document]
-    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+    except _UNREADABLE as error:
         raise BadResponse(f"not a list of aggregate trades: {error!r}") from error
     if any(after <= before for before, after in itertools.pairwise(ids)):
         raise BadResponse("trades are not in order of their ids")
@@ -312,7 +315,7 @@ def book_ticker(document: object, symbol: str) -> BookTicker:
             timestamp=_whole(row.get("time")),
             update_id=_whole(row.get("lastUpdateId")),
         )
-    except (AttributeError, KeyError, TypeError, ValueError, InvalidOperation) as error:
+    except _UNREADABLE as error:
         raise BadResponse(f"not a book ticker: {_shown(document)}") from error
 
 

@@ -1,23 +1,11 @@
-"""One Parquet file of the store: written with an index of checksums, read only through it.
-
-Parquet's own page checksums leave page headers and the footer unprotected. So the file
-carries, just before its footer (where any Parquet reader skips it), a block that has for
-every row group its first and last open time and for every column chunk its place and
-CRC-32; the block and the footer have a CRC-32 of their own. No byte reaches the decoder
-unchecked. Layout, little-endian:
-
-    PAR1 | column chunks | block: int64[groups, 2 + 3 * columns] | groups u32, crc u32,
-    b"VELASIX1" | footer | footer length u32 | PAR1
-"""
+"""Reading one Parquet file of the store; no byte reaches the decoder unchecked."""
 
 from __future__ import annotations
 
 import os
 import stat
-import struct
 import zlib
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -25,32 +13,19 @@ from typing import Self
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from velas.errors import StoreCorrupt
-from velas.frames import COLUMNS, FLOAT_COLUMNS
-
-from velas_parquet._commit import Temp
+from velas.frames import COLUMNS
 from velas_parquet._errors import damaged, translated
-from velas_parquet._mapping import SCHEMA, Header, times
+from velas_parquet._layout import END, FIELDS, MAGIC, TRAILER, Index, checksum
+from velas_parquet._mapping import SCHEMA, Header
 from velas_parquet._merge import Digest
 
-__all__ = ["ROW_GROUP", "Footer", "Part", "encode", "open_part", "read_all", "regroup"]
+__all__ = ["Footer", "Part", "open_part", "read_all"]
 
-ROW_GROUP = 32_768  # 23 days of 1m: a day reads in 1-2 ms, the footer of five years in 0.4 ms
-_TRAILER = struct.Struct("<II8s")
-_MAGIC = b"VELASIX1"
-_END = struct.Struct("<I4s")
 _GUESS = 1 << 17  # enough for index and footer of five years of 1m, in one read
-_FIELDS = 2 + 3 * len(COLUMNS)
-_ENCODINGS = {
-    name: "BYTE_STREAM_SPLIT" if name in FLOAT_COLUMNS else "DELTA_BINARY_PACKED"
-    for name in COLUMNS
-}
-
-Index = npt.NDArray[np.int64]
 
 
 @attrs.frozen(eq=False)
@@ -163,38 +138,6 @@ def open_part(path: Path, known: Footer | None = None) -> Part | None:
             raise
 
 
-def encode(file: Temp, tables: Iterable[pa.Table], header: Header, *, compression: str) -> None:
-    """Write tables, one row group each, and the index of checksums."""
-    collected: list[pq.FileMetaData] = []
-    writer = pq.ParquetWriter(
-        file,
-        SCHEMA,
-        compression=compression,
-        use_dictionary=False,
-        column_encoding=_ENCODINGS,
-        write_page_checksum=True,
-        write_statistics=["timestamp"],
-        store_schema=False,
-        metadata_collector=collected,
-    )
-    spans = []
-    try:
-        for table in tables:
-            if table.num_rows:
-                stamps = times(table)
-                spans.append((int(stamps[0]), int(stamps[-1])))
-                writer.write_table(table, row_group_size=table.num_rows)
-        writer.add_key_value_metadata(header.to_metadata())
-        file.hold()
-        writer.close()
-    except BaseException:
-        file.close()
-        with suppress(Exception):
-            writer.close()  # or its destructor would try
-        raise
-    _finish(file, collected[0], spans)
-
-
 def read_all(path: Path) -> Digest:
     """Read every row of a file with every checksum there is; return what was read."""
     found = Digest()
@@ -205,23 +148,6 @@ def read_all(path: Path) -> Digest:
         for number in range(len(part.footer.index)):
             found.add(part.read([number], check_pages=True))
     return found
-
-
-def regroup(tables: Iterable[pa.Table]) -> Iterable[pa.Table]:
-    """Cut a run of tables into full row groups, holding few of them at a time."""
-    waiting: list[pa.Table] = []
-    count = 0
-    for table in tables:
-        waiting.append(table)
-        count += table.num_rows
-        if count >= ROW_GROUP:
-            whole = pa.concat_tables(waiting).combine_chunks()
-            full = count - count % ROW_GROUP
-            for start in range(0, full, ROW_GROUP):
-                yield whole.slice(start, ROW_GROUP)
-            waiting, count = [whole.slice(full)], count - full
-    if count:
-        yield pa.concat_tables(waiting).combine_chunks()
 
 
 class _Checked:
@@ -265,37 +191,9 @@ class _Checked:
         data = os.pread(self._fd, length, offset)
         if len(data) != length or zlib.crc32(data) != crc:
             name = COLUMNS[number % len(COLUMNS)]
-            raise damaged(
-                self._path,
-                f"damaged: checksum of column {name!r}, row group {number // len(COLUMNS)} is wrong",
-            )
+            where = f"column {name!r}, row group {number // len(COLUMNS)}"
+            raise damaged(self._path, f"damaged: the checksum of {where} is wrong")
         return data
-
-
-def _finish(
-    file: Temp, metadata: pq.FileMetaData, spans: Sequence[tuple[int, int]]
-) -> None:
-    held = file.take()
-    size = _END.unpack_from(held, len(held) - _END.size)[0] + _END.size
-    footer = held[len(held) - size :]
-    file.write(held[: len(held) - size])
-    index = np.empty((len(spans), _FIELDS), dtype="<i8")
-    for number, span in enumerate(spans):
-        group = metadata.row_group(number)
-        index[number, :2] = span
-        for place in range(len(COLUMNS)):
-            chunk = group.column(place)
-            at, length = chunk.data_page_offset, chunk.total_compressed_size
-            crc = zlib.crc32(file.read_at(at, length))  # of what the system has, not of memory
-            index[number, 2 + 3 * place : 5 + 3 * place] = (at, length, crc)
-    block = index.tobytes()
-    total = file.tell() + len(block) + _TRAILER.size + len(footer)
-    crc = _crc(block, len(spans), footer, total)
-    file.write(block + _TRAILER.pack(len(spans), crc, _MAGIC) + footer)
-
-
-def _crc(block: bytes, groups: int, footer: bytes, total: int) -> int:
-    return zlib.crc32(struct.pack("<IQ", groups, total), zlib.crc32(footer, zlib.crc32(block)))
 
 
 def _footer(path: Path, fd: int, known: Footer | None) -> Footer:
@@ -307,7 +205,7 @@ def _footer(path: Path, fd: int, known: Footer | None) -> Footer:
     if (
         known is not None
         and known.stamp == stamp
-        and os.pread(fd, _TRAILER.size, known.trailer_at) == known.trailer
+        and os.pread(fd, TRAILER.size, known.trailer_at) == known.trailer
     ):
         return known
     return _parse(path, fd, stamp)
@@ -316,27 +214,27 @@ def _footer(path: Path, fd: int, known: Footer | None) -> Footer:
 def _parse(path: Path, fd: int, stamp: tuple[int, int, int, int]) -> Footer:
     total = stamp[2]
     end = _read_end(fd, total, _GUESS)
-    if len(end) < _END.size + _TRAILER.size or _END.unpack_from(end, len(end) - 8)[1] != b"PAR1":
+    if len(end) < END.size + TRAILER.size or END.unpack_from(end, len(end) - 8)[1] != b"PAR1":
         raise damaged(path, f"truncated or no Parquet file ({total} bytes)")
-    size = _END.unpack_from(end, len(end) - 8)[0] + _END.size
-    if size + _TRAILER.size > total:
+    size = END.unpack_from(end, len(end) - 8)[0] + END.size
+    if size + TRAILER.size > total:
         raise damaged(path, "truncated or no Parquet file")
-    end = _read_end(fd, total, size + _TRAILER.size, end)
-    trailer = end[len(end) - size - _TRAILER.size : len(end) - size]
-    groups, crc, magic = _TRAILER.unpack(trailer)
-    if magic != _MAGIC:
+    end = _read_end(fd, total, size + TRAILER.size, end)
+    trailer = end[len(end) - size - TRAILER.size : len(end) - size]
+    groups, crc, magic = TRAILER.unpack(trailer)
+    if magic != MAGIC:
         raise damaged(path, "not written by velas, or its footer is damaged")
-    length = groups * _FIELDS * 8
-    if size + _TRAILER.size + length > total:
+    length = groups * FIELDS * 8
+    if size + TRAILER.size + length > total:
         raise damaged(path, "damaged: its index of checksums is wrong")
-    end = _read_end(fd, total, size + _TRAILER.size + length, end)
-    stop = len(end) - size - _TRAILER.size
+    end = _read_end(fd, total, size + TRAILER.size + length, end)
+    stop = len(end) - size - TRAILER.size
     block, footer = end[stop - length : stop], end[len(end) - size :]
-    if _crc(block, groups, footer, total) != crc:
+    if checksum(block, groups, footer, total) != crc:
         raise damaged(path, "damaged: the checksum of its footer is wrong")
-    index = np.frombuffer(block, dtype="<i8").reshape(groups, _FIELDS)
+    index = np.frombuffer(block, dtype="<i8").reshape(groups, FIELDS)
     header, metadata = _described(path, footer)
-    return Footer(stamp, total - size - _TRAILER.size, trailer, header, metadata, index)
+    return Footer(stamp, total - size - TRAILER.size, trailer, header, metadata, index)
 
 
 def _described(path: Path, footer: bytes) -> tuple[Header, pq.FileMetaData]:

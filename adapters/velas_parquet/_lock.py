@@ -11,7 +11,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from velas.errors import StoreLocked
-
 from velas_parquet._commit import make_folder
 from velas_parquet._errors import translated
 

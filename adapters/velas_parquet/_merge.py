@@ -133,7 +133,8 @@ class Digest:
             self.rows += len(stamps)
         for place, name in enumerate(SCHEMA.names):
             numbers, null = values(table.column(name))
-            crc = zlib.crc32(np.ascontiguousarray(numbers).view(np.uint8), self.columns[place])
-            # no nulls and a mask of no nulls must count alike, however the data is cut
-            self.columns[place] = crc if null is None else zlib.crc32(np.flatnonzero(null), crc)
+            crc = zlib.crc32(np.ascontiguousarray(numbers).data, self.columns[place])
+            if null is not None:
+                crc = zlib.crc32(np.flatnonzero(null).data, crc)
+            self.columns[place] = crc
         return table

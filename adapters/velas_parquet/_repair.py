@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from velas.errors import StoreCorrupt, StoreError
-
 from velas_parquet import _commit
 from velas_parquet._files import Part, open_part
 from velas_parquet._mapping import SCHEMA, Header, ascending, times

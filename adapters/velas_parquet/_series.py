@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from velas.errors import StoreCorrupt, StoreError, StoreFull
 from velas.models import AppendResult
-
 from velas_parquet import _commit
+from velas_parquet._encode import encode, regroup
 from velas_parquet._errors import translated
-from velas_parquet._files import encode, open_part, read_all, regroup
+from velas_parquet._files import open_part, read_all
 from velas_parquet._lock import SeriesLock
 from velas_parquet._mapping import Header
 from velas_parquet._merge import EMPTY, Comparison, Digest, overlay, overlay_stream
@@ -83,7 +83,7 @@ class Series:
                 return 0
             tail = now.tail_rows()
             self._fold(now, tail, now.tail.footer.header, now.rows)
-            return tail.num_rows
+            return int(tail.num_rows)
 
     def save(self, table: pa.Table) -> None:
         """Replace the series."""

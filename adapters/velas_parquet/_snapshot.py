@@ -16,7 +16,6 @@ import attrs
 import pyarrow as pa
 
 from velas.errors import StoreError
-
 from velas_parquet._errors import damaged
 from velas_parquet._files import Footer, Part, open_part
 from velas_parquet._mapping import Header, Times, times
@@ -39,9 +38,7 @@ class Cache:
 class Snapshot:
     """The main file and the tail that counts over it; either may be missing."""
 
-    def __init__(
-        self, main: Part | None, tail: Part | None, cache: Cache
-    ) -> None:
+    def __init__(self, main: Part | None, tail: Part | None, cache: Cache) -> None:
         self.main = main
         self.tail = tail
         self._cache = cache
@@ -88,9 +85,7 @@ class Snapshot:
             for number in range(len(self.main.footer.index)):
                 yield self.main.read([number])
 
-    def read(
-        self, start_ms: int | None, end_ms: int | None, columns: tuple[str, ...]
-    ) -> pa.Table:
+    def read(self, start_ms: int | None, end_ms: int | None, columns: tuple[str, ...]) -> pa.Table:
         """Return some columns of the rows that open in ``[start_ms, end_ms)``."""
         tail = _between(self.tail_rows(), start_ms, end_ms)
         if self.main is None:

@@ -15,7 +15,6 @@ from velas.errors import ConfigError, StoreError
 from velas.interval import INTERVALS, Interval
 from velas.models import AppendResult, Gap, SeriesId, SeriesStats
 from velas.symbols import series_key
-
 from velas_parquet._errors import translated
 from velas_parquet._mapping import Times, choose_columns, to_frame, to_table
 from velas_parquet._repair import Damage, Repair, repair, verify
@@ -24,6 +23,8 @@ from velas_parquet._snapshot import Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from velas.config import Settings
 
 __all__ = ["ParquetStore"]
 
@@ -70,6 +71,11 @@ class ParquetStore:
         self._series: dict[SeriesId, Series] = {}
         self._mutex = threading.Lock()
 
+    @classmethod
+    def from_settings(cls, settings: Settings, *, exchange: str) -> Self:
+        """Return the store of an exchange's candles, below the settings' `data_dir`."""
+        return cls(Path(settings.data_dir) / "candles" / exchange, exchange=exchange)
+
     def __repr__(self) -> str:
         return f"ParquetStore({str(self.root)!r})"
 
@@ -78,9 +84,7 @@ class ParquetStore:
         series = self._of(symbol, interval)
         series.save(to_table(frame, Interval.of(interval)))
 
-    def append(
-        self, frame: pd.DataFrame, symbol: str, interval: str | Interval
-    ) -> AppendResult:
+    def append(self, frame: pd.DataFrame, symbol: str, interval: str | Interval) -> AppendResult:
         """Merge rows in by open time; a newer row wins; rows stored already are not written."""
         series = self._of(symbol, interval)
         return series.append(to_table(frame, Interval.of(interval)))

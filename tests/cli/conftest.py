@@ -1,4 +1,4 @@
-"""What the tests of the command share: a runner, a clean environment, fakes to open."""
+"""What the tests of the command share: a runner, a clean environment, a venue in memory."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from fakes import FakeExchange, FakeStore, candles
+from fakes import HOUR, NOW, FakeExchange, candles
 
 from velas.cli import cli
-from velas.ledger import Ledger
+from velas.interval import Interval
+from velas_parquet import ParquetStore
 
 Velas = Callable[..., Result]
+_VARIABLES = (
+    "EXCHANGE", "REST_URL", "WS_URL", "DATA_DIR", "DB_PATH", "VELAS_CONFIG",
+    "BINANCE_API_KEY", "BINANCE_API_SECRET", "NO_COLOR", "FORCE_COLOR",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("EXCHANGE", "REST_URL", "WS_URL", "DATA_DIR", "DB_PATH", "VELAS_CONFIG"):
+    for name in _VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
@@ -35,32 +40,24 @@ def velas() -> Velas:
 
 @pytest.fixture
 def venue(monkeypatch: pytest.MonkeyPatch) -> FakeExchange:
-    """A venue in memory that the command opens instead of a real one."""
-    hour = 3_600_000
-    now = FakeExchange({}).now_ms
-    opens = [now // hour * hour - n * hour for n in range(30, 0, -1)]
-    fake = FakeExchange({("BTC/USDT", "1h"): candles(opens), ("ETH/USDT", "1h"): candles(opens)})
+    """A venue in memory, with two symbols of 30 hours, that commands open."""
+    opens = [NOW // HOUR * HOUR - n * HOUR for n in range(30, 0, -1)]
+    fake = FakeExchange({(name, "1h"): candles(opens) for name in ("BTC/USDT", "ETH/USDT")})
     monkeypatch.setattr("velas.registry.open_exchange", lambda settings, *, ledger=None: fake)
     return fake
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
-    """A store in memory that the command opens instead of files."""
-    fake = FakeStore()
-    monkeypatch.setattr("velas.registry.open_store", lambda settings: fake)
-    return fake
+def store_with(tmp_path: Path) -> Callable[[dict[tuple[str, str], int]], ParquetStore]:
+    """Store so many hourly candles (every second one for 2h) of each series, without gaps."""
 
+    def fill(series: dict[tuple[str, str], int]) -> ParquetStore:
+        store = ParquetStore(tmp_path / "data" / "candles" / "binance_spot")
+        for (symbol, interval), rows in series.items():
+            step = Interval(interval).length_ms
+            first = Interval(interval).floor(NOW - 40 * step)
+            frame = candles([first + n * step for n in range(rows)], interval)
+            store.save(frame, symbol, interval)
+        return store
 
-@pytest.fixture
-def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """A ledger in memory that outlives the command."""
-
-    class Lasting(Ledger):
-        def close(self) -> None:
-            return None
-
-    fake = Lasting()
-    monkeypatch.setattr("velas.registry.open_ledger", lambda settings: fake)
-    monkeypatch.setattr("velas.ledger.Ledger", lambda path: fake)
-    return fake
+    return fill

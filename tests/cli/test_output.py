@@ -19,7 +19,7 @@ def test_count_has_thousands_separators():
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(0, "0 B"), (999, "999 B"), (12_345, "12.3 KB"), (4_560_000, "4.6 MB"), (7e12, "7000.0 GB")],
+    [(0, "0 B"), (999, "999 B"), (12_345, "12 KB"), (4_560_000, "4.6 MB"), (7e12, "7,000 GB")],
 )
 def test_size_has_a_unit_that_suits(number, text):
     assert size(number) == text

@@ -53,13 +53,13 @@ async def test_settle_series_that_ended_long_ago_is_proven_by_its_newest_candle(
     assert settled.absent == (gap(3, 5),)
 
 
-async def test_settle_recent_end_proves_nothing():
+async def test_settle_end_of_a_series_is_believed_only_when_a_day_has_passed():
     exchange = venue(1, 2)
     exchange.now_ms = (BASE + 5) * HOUR + SETTLE_MS - 1
     settled = await settle(
         exchange, "X/Y", GRID, np.array([BASE + 3, BASE + 4]), now_ms=exchange.now_ms
     )
-    assert settled.absent == ()
+    assert settled.absent == (gap(3, 4),)
 
 
 async def test_settle_only_empty_answers_prove_nothing_and_end():

@@ -199,3 +199,25 @@ async def test_download_random_faults_end_in_the_venues_series(seed, exchange, s
             break
     assert_complete(exchange, store)
     assert all(gap.reason == "venue" for one in report.series for gap in one.gaps)
+
+
+async def test_download_years_without_candles_are_skipped_not_paged_through(store, ledger):
+    old, new = range(FIRST - 5_000, FIRST - 4_990), range(LAST - 10, LAST + 1)
+    opens = [s * HOUR for s in (*old, *new)]
+    exchange = FakeExchange({("A/Y", "1h"): candles(opens)})
+    want = Wanted(symbols=("A/Y",), intervals=(ONE,), start_ms=(FIRST - 5_000) * HOUR)
+    plan = await make_plan(exchange, store, ledger, want)
+    assert plan.requests > 500
+    report = await run_plan(exchange, store, ledger, plan, pages_in_flight=2)
+    assert_complete(exchange, store, ("A/Y",))
+    assert report.ok
+    assert len(exchange.asks) < 20
+
+
+async def test_download_series_that_ended_is_soon_known_to_have_ended(store, ledger):
+    exchange = FakeExchange({("A/Y", "1h"): candles([s * HOUR for s in range(FIRST, FIRST + 9)])})
+    await download(exchange, store, ledger, ("A/Y",))
+    asked = len(exchange.asks)
+    report = await download(exchange, store, ledger, ("A/Y",))
+    assert report.ok
+    assert all(ask.end_ms is None or ask.end_ms > NOW - 25 * HOUR for ask in exchange.asks[asked:])

@@ -109,7 +109,7 @@ async def test_plan_update_of_a_complete_series_is_empty(exchange, ledger):
 async def test_plan_months_reach_back_by_the_calendar(exchange, ledger):
     exchange.capabilities = attrs.evolve(exchange.capabilities, probe_listing=False)
     series = await planned(exchange, stored(), ledger, start_ms=None, months=1)
-    assert series.start_ms == ONE.ceil(NOW - 31 * 24 * HOUR)
+    assert series.start_ms == ONE.floor(NOW - 31 * 24 * HOUR)
 
 
 async def test_plan_candle_that_is_just_closing_is_not_wanted(exchange, ledger):

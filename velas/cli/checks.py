@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
@@ -12,12 +13,45 @@ from velas.cli.session import Shelf
 from velas.errors import VelasError
 
 if TYPE_CHECKING:
-    from velas.models import Finding, Gap, SeriesId
-    from velas.protocols import Store
+    import pandas as pd
 
-__all__ = ["Checked", "check_series"]
+    from velas.models import Finding, Gap, SeriesId
+
+__all__ = ["Checked", "Mendable", "Mended", "check_series"]
 
 _FATAL = ("disorder", "duplicate")
+
+
+class Mended(Protocol):
+    """What setting damaged files aside did; `rows_lost` is None where it cannot be told."""
+
+    @property
+    def moved(self) -> Sequence[Path]:
+        """The damaged files' new names; none when nothing was wrong."""
+        ...
+
+    @property
+    def rows_kept(self) -> int:
+        """How many rows could still be read and are the series now."""
+        ...
+
+    @property
+    def rows_lost(self) -> int | None:
+        """How many rows could not be read."""
+        ...
+
+
+@runtime_checkable
+class Mendable(Protocol):
+    """What a store offers beyond the protocol when it keeps checksums."""
+
+    def verify(self, symbol: str, interval: str) -> Sequence[object]:
+        """Read every byte of a series and return what is damaged, each with a `str`."""
+        ...
+
+    def set_aside(self, symbol: str, interval: str) -> Mended:
+        """Move damaged files aside and keep what is readable."""
+        ...
 
 
 @attrs.frozen
@@ -49,31 +83,31 @@ class Checked:
 
 
 def check_series(shelf: Shelf, series: SeriesId) -> Checked:
-    """Read a stored series byte by byte and row by row."""
+    """Read a stored series byte by byte and row by row; changes nothing."""
+    store, symbol, interval = shelf.store, series.symbol, series.interval
+    try:
+        damage = store.verify(symbol, interval) if isinstance(store, Mendable) else ()
+        if damage:
+            return Checked(series, error="; ".join(map(str, damage)))
+        frame = store.load(symbol, interval)
+        gaps = explained_gaps(shelf, series)
+    except (VelasError, OSError) as error:
+        return Checked(series, error=str(error))
+    return _judged(series, frame, gaps)
+
+
+def _judged(series: SeriesId, frame: pd.DataFrame, gaps: list[Gap]) -> Checked:
     from velas import frames
     from velas.interval import Interval
 
-    try:
-        _verify(shelf.store)(series.symbol, series.interval)
-        frame = shelf.store.load(series.symbol, series.interval)
-        gaps = tuple(explained_gaps(shelf, series))
-    except (VelasError, OSError) as error:
-        return Checked(series, error=str(error))
-    interval = Interval(series.interval)
-    found = frames.check(frame, interval)
+    grid = Interval(series.interval)
     opens = frame["timestamp"].to_numpy()
+    expected = grid.slot(int(opens.max())) - grid.slot(int(opens.min())) + 1 if len(opens) else 0
     return Checked(
         series,
-        expected=int(interval.slot(int(opens.max())) - interval.slot(int(opens.min())) + 1)
-        if len(opens)
-        else 0,
+        expected=expected,
         present=len(frame),
-        gaps=gaps,
+        gaps=tuple(gaps),
         digest=frames.digest(frame),
-        findings=tuple(one for one in found if one.kind != "gap"),
+        findings=tuple(one for one in frames.check(frame, grid) if one.kind != "gap"),
     )
-
-
-def _verify(store: Store) -> Callable[[str, str], object]:
-    # beyond the protocol: a store that keeps checksums can prove its files
-    return cast("Callable[[str, str], object]", getattr(store, "verify", lambda *series: None))

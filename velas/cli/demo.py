@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import tempfile
 import time
@@ -17,11 +18,11 @@ import click
 
 from velas.cli.checks import Checked, check_series
 from velas.cli.exits import DONE, FAILED, INTERRUPTED
-from velas.cli.fetching import Fetched, fetch
+from velas.cli.fetching import Fetched, Planner, fetch
 from velas.cli.options import Common, velas_command
 from velas.cli.output import count, emit_json, moment, write
 from velas.cli.reports import report_document, show_report
-from velas.cli.session import Workplace, check_writable, open_shelf
+from velas.cli.session import Shelf, Workplace, check_writable, open_shelf
 from velas.cli.stats import show_stats
 from velas.cli.verify import show_checked, verify_document
 from velas.errors import ConfigError
@@ -43,7 +44,6 @@ _DAY_MS = 24 * _HOUR_MS
 class _Told:
     """What the demo has to tell when it is over."""
 
-    plan: Plan
     download: Report
     update: Report
     checked: list[Checked]
@@ -69,6 +69,8 @@ def command(common: Common, keep: bool) -> int:
     keep the files.
     """
     began = time.monotonic()
+    if not common.verbose:  # the faults are part of the show and told of in plain words
+        logging.getLogger("velas").setLevel(logging.ERROR)
     name = common.exchange or "binance_spot"
     if name not in _MARKETS:
         raise click.UsageError(f"the demo plays {' or '.join(_MARKETS)}, not {name!r}")
@@ -155,31 +157,145 @@ def _settings(name: str, rest_url: str, folder: Path) -> Settings:
 
 def _play(settings: Settings, venue: StandInVenue, *, quiet: bool) -> _Told | None:
     """Run the steps; None when the user stopped it."""
-    tell = (lambda text: None) if quiet else write
-    _introduce(settings, venue, tell=tell)
-    first = _download(settings, update=False)
+    tell = _Teller(quiet)
+    _introduce(settings, venue, tell)
+    first = _download(settings, tell, update=False)
     if first is None:
         return None
-    plan, report = first
-    if not quiet:
-        show_report(report, as_json=False)
     faults = [record.fault.kind for record in list(venue.requests) if record.fault is not None]
-    tell(f"\nThe exchange misbehaved {len(faults)} times ({', '.join(faults)}); all was healed.")
-    tell("\n2. Ask again: what is stored, and what the exchange proved not to have, is known")
-    tell("   $ velas download --update\n")
-    second = _download(settings, update=True)
+    tell(
+        f"The exchange misbehaved {len(faults)} times ({', '.join(faults)});\n"
+        f"{count(first[1].usage.retries)} requests were repeated, nothing was lost."
+    )
+    tell("\n2. Ask again. What is stored, and what the exchange proved not to have, is known.")
+    second = _download(settings, tell, update=True)
     if second is None:
         return None
+    return _looked_at(settings, venue, first, second, faults)
+
+
+def _introduce(settings: Settings, venue: StandInVenue, tell: _Teller) -> None:
+    outage_ms, over_ms = _outage()
     tell(
-        f"   {count(second[0].requests)} pages to ask for, "
-        f"{count(sum(one.rows_added for one in second[1].series))} candles added."
+        f"A stand-in for {settings.exchange} listens on {venue.rest_url}: real HTTP, the\n"
+        "exchange's own limits and error codes, made-up prices. It misbehaves on purpose,\n"
+        f"and BTCUSDT did not trade from {moment(outage_ms)} to {moment(over_ms)[-5:]}."
     )
+    tell("\n1. Fetch a month of three pairs at three intervals.")
+
+
+def _download(
+    settings: Settings, tell: _Teller, *, update: bool
+) -> tuple[Plan, Report] | None:
+    tell(f"   $ velas download{' --update' if update else ''}\n")
+    fetched: Fetched = asyncio.run(fetch(settings, _planner(settings, update=update)))
+    if fetched.error is not None:
+        raise fetched.error
+    plan, report = fetched.plan, fetched.report
+    if plan is None or report is None or report.interrupted:
+        return None
+    if not tell.quiet:
+        show_report(report, as_json=False)
+    return plan, report
+
+
+def _planner(settings: Settings, *, update: bool) -> Planner:
+    async def plan(place: Workplace) -> Plan:
+        from velas.config import load_pairs
+        from velas.history import Wanted, make_plan
+        from velas.interval import Interval
+
+        wanted = Wanted(
+            symbols=[pair.symbol for pair in load_pairs(settings)],
+            intervals=[Interval(name) for name in settings.history.intervals],
+            months=settings.history.months,
+            update=update,
+        )
+        return await make_plan(place.exchange, place.store, place.ledger, wanted)
+
+    return plan
+
+
+def _looked_at(
+    settings: Settings,
+    venue: StandInVenue,
+    first: tuple[Plan, Report],
+    second: tuple[Plan, Report],
+    faults: list[str],
+) -> _Told:
     with open_shelf(settings) as shelf:
         series = shelf.store.series()
-        checked = [check_series(shelf, one) for one in series]
-        stats = [shelf.store.get_stats(one.symbol, one.interval) for one in series]
-        rows_equal, differing = _compare(venue, second[0], plan, shelf.store)
-    told = _Told(
-        plan, report, second[1], checked, stats, rows_equal, differing, faults
-    )
-    return told
+        rows_equal, differing = _compare(venue, first[0], second[0], shelf)
+        return _Told(
+            download=first[1],
+            update=second[1],
+            checked=[check_series(shelf, one) for one in series],
+            stats=[shelf.store.get_stats(one.symbol, one.interval) for one in series],
+            rows_equal=rows_equal,
+            differing=differing,
+            faults=faults,
+        )
+
+
+def _compare(
+    venue: StandInVenue, first: Plan, second: Plan, shelf: Shelf
+) -> tuple[int, list[str]]:
+    """Compare every stored row with the venue's own series, all eleven columns."""
+    from velas import frames
+
+    equal, differing = 0, []
+    for began, ended in zip(first.series, second.series, strict=True):
+        stored = shelf.store.load(began.symbol, began.interval)
+        theirs = venue.frame(
+            began.symbol, began.interval.name, start_ms=began.start_ms, end_ms=ended.end_ms
+        )
+        if len(stored) and frames.digest(stored) == frames.digest(theirs):
+            equal += len(stored)
+        else:
+            differing.append(f"{began.symbol} {began.interval}")
+    return equal, differing
+
+
+def _end(told: _Told, settings: Settings, elapsed_s: float, *, kept: bool) -> None:
+    tell = _Teller(quiet=False)
+    tell("\n3. Read every byte and row again.\n   $ velas verify\n")
+    show_checked(told.checked)
+    tell("\n4. What is there now.\n   $ velas stats\n")
+    show_stats(told.stats)
+    tell("\n5. Compare every stored row with the exchange's own candles, all eleven columns.\n")
+    if told.differing:
+        tell(f"DIFFERENT: {', '.join(told.differing)}")
+    else:
+        tell(f"{count(told.rows_equal)} rows x 11 columns: all equal.")
+    place = settings.data_dir / "candles" / settings.exchange
+    if kept:
+        tell(f"The files are in {place}; look: velas --data-dir {settings.data_dir} stats")
+    else:
+        tell("The files lay in a temporary folder and are gone; --keep keeps them.")
+    verdict = "All is well" if told.ok else "SOMETHING IS WRONG"
+    tell(f"{verdict}; the demo took {elapsed_s:.1f} s.")
+
+
+def _document(
+    told: _Told, settings: Settings, elapsed_s: float, *, kept: bool
+) -> dict[str, object]:
+    return {
+        "ok": told.ok,
+        "download": report_document(told.download),
+        "update": report_document(told.update),
+        "verify": verify_document(told.checked, settings.exchange),
+        "rows_equal": told.rows_equal,
+        "differing": told.differing,
+        "faults": told.faults,
+        "data_dir": str(settings.data_dir) if kept else None,
+        "elapsed_s": round(elapsed_s, 3),
+    }
+
+
+@attrs.frozen
+class _Teller:
+    quiet: bool
+
+    def __call__(self, text: str) -> None:
+        if not self.quiet:
+            write(text)

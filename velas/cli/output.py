@@ -47,7 +47,12 @@ def show_table(
     )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(file=sys.stdout, highlight=False).print(table)
+    console = Console(file=sys.stdout, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    # rich fills every line with spaces up to the table's width
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def count(number: int) -> str:
@@ -72,7 +77,7 @@ def size(number: int) -> str:
         amount /= 1000
     else:
         unit = "GB"
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+    return f"{amount:.1f} {unit}" if unit != "B" and amount < 10 else f"{amount:,.0f} {unit}"
 
 
 def minutes(number: float) -> str:

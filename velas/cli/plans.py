@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velas.cli.output import count, emit_json, minutes, moment, show_table, write
+from velas.cli.output import Justify, count, emit_json, minutes, moment, show_table, write
 
 if TYPE_CHECKING:
     from velas.history import Plan, SeriesPlan
 
 __all__ = ["plan_document", "show_plan"]
 
-_COLUMNS = (
+_COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("symbol", "left"),
-    ("interval", "left"),
+    ("iv", "left"),
     ("kind", "left"),
     ("from", "left"),
     ("to", "left"),
@@ -36,9 +36,9 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     if whole:
         write(f"{count(whole)} of {count(len(plan.series))} series lack nothing.")
     write(
-        f"To fetch from {plan.exchange}: {count(plan.candles)} candles in "
-        f"{count(plan.requests)} requests of weight {count(plan.weight)}; by the venue's "
-        f"limits {minutes(plan.minutes)}. Nothing was downloaded."
+        f"To fetch from {plan.exchange}: {count(plan.candles)} candles, "
+        f"{count(plan.requests)} requests, weight {count(plan.weight)}.\n"
+        f"The venue's limits allow that in {minutes(plan.minutes)}. Nothing was fetched."
     )
 
 

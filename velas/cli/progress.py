@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from velas.cli.exits import say
 from velas.cli.output import count, minutes
+from velas.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
     from velas.history import Plan, Stored
+    from velas.limit_models import LimiterSnapshot
     from velas.protocols import Exchange
 
 __all__ = ["Pace", "announce", "progress_bar", "waiting_reason"]
@@ -29,7 +31,7 @@ def announce(plan: Plan) -> None:
         return
     say(
         f"velas: {plan.exchange}: {count(plan.candles)} candles of {count(lacking)} series, "
-        f"{count(plan.requests)} requests, {minutes(plan.minutes)} by the venue's limits"
+        f"{count(plan.requests)} requests, {minutes(plan.minutes)}"
     )
 
 
@@ -47,7 +49,7 @@ def progress_bar(plan: Plan, exchange: Exchange) -> Iterator[Callable[[Stored], 
     pace = Pace()
 
     class Spent(ProgressColumn):
-        """Requests per second, and what the limiter waits for."""
+        max_refresh = 0.5
 
         def render(self, task: Task) -> Text:
             rate = pace.rate(exchange.usage.requests)
@@ -58,7 +60,7 @@ def progress_bar(plan: Plan, exchange: Exchange) -> Iterator[Callable[[Stored], 
         BarColumn(bar_width=24),
         TextColumn("{task.percentage:>3.0f}%"),
         TextColumn("{task.fields[rows]} rows"),
-        Spent(max_refresh=0.5),
+        Spent(),
         TextColumn("ETA"),
         Remaining(),
         console=Console(stderr=True),
@@ -93,10 +95,15 @@ class Pace:
         return (requests - before) / (now - began) if now > began else 0.0
 
 
-def waiting_reason(exchange: Exchange) -> str:
+def waiting_reason(exchange: Exchange, now_ms: int | None = None) -> str:
     """Return what the exchange's limiter waits for, "" when it does not or has none."""
-    limiter = getattr(exchange, "limiter", None)
-    snapshot = getattr(limiter, "snapshot", None)
-    if snapshot is None:
+    limiter = getattr(exchange, "limiter", None)  # the protocol does not ask for one
+    if limiter is None:
         return ""
-    return str(getattr(snapshot(), "waiting", None) or "")
+    now: LimiterSnapshot = limiter.snapshot()
+    if now.blocked_until_ms is not None:
+        left_s = (now.blocked_until_ms - (now_ms or SYSTEM_CLOCK.now_ms())) / 1000
+        return f"the venue said wait: {max(0.0, left_s):.0f} s"
+    if now.limit is not None and sum(now.waiting.values()):
+        return f"waiting for budget, {count(now.used)}/{count(now.limit)} used"
+    return ""

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from velas.history import Report, SeriesReport
     from velas.models import Gap
 
-__all__ = ["exit_code", "gap_document", "gap_summary", "report_document", "show_report"]
+__all__ = [
+    "exit_code",
+    "gap_document",
+    "gap_summary",
+    "name_failures",
+    "report_document",
+    "show_report",
+]
 
 _COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("symbol", "left"),
@@ -33,11 +40,16 @@ def show_report(report: Report, *, as_json: bool) -> None:
         show_table(_COLUMNS, [_row(series) for series in report.series])
         write()
         _show_totals(report)
+    name_failures(report)
+    if report.interrupted:
+        say("velas: interrupted; what arrived is stored, the same command goes on from there")
+
+
+def name_failures(report: Report) -> None:
+    """Name each failed series and its reason on stderr."""
     for series in report.series:
         if series.error is not None:
             say(f"velas: failed: {series.symbol} {series.interval}: {series.error}")
-    if report.interrupted:
-        say("velas: interrupted; what arrived is stored, the same command goes on from there")
 
 
 def report_document(report: Report) -> dict[str, object]:
@@ -117,13 +129,13 @@ def _show_totals(report: Report) -> None:
     spent = report.usage
     write(
         f"{count(added)} candles added to {count(len(report.series))} series in "
-        f"{report.elapsed_s:.1f} s; {count(spent.requests)} requests, weight "
-        f"{count(spent.weight)}, {count(spent.retries)} of them repeats."
+        f"{report.elapsed_s:.1f} s; {count(spent.requests)} requests "
+        f"({count(spent.retries)} repeats), weight {count(spent.weight)}."
     )
     if gaps:
         write(
             f"Gaps (candles missing): {gap_summary(gaps)}, "
-            f"of them the venue's own: {gap_summary(own)}. `velas gaps` lists them."
+            f"of them the venue's own: {gap_summary(own)}."
         )
     if failed:
         write(f"{count(failed)} series failed; the reasons are on stderr.")

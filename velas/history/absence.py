@@ -19,10 +19,10 @@ from velas.interval import Interval
 from velas.models import Gap
 from velas.protocols import Exchange
 
-__all__ = ["SETTLE_MS", "Settled", "settle"]
+__all__ = ["SETTLE_MS", "Settled", "next_candle_ms", "settle"]
 
 SETTLE_MS = 24 * 3_600_000  # the end of a series may still be published later
-_MOST_ASKED = 8
+_MOST_FRUITLESS = 4
 
 
 @attrs.frozen
@@ -53,15 +53,16 @@ async def settle(
     absent: list[Gap] = []
     pages = 0
     for first, end in runs(slots):
-        asked = 0
-        while first < end and asked < _MOST_ASKED and not stopped():
-            asked += 1
+        fruitless = 0
+        while first < end and fruitless < _MOST_FRUITLESS and not stopped():
             pages += 1
             rows = await _from(exchange, symbol, interval, first, end)
             if rows.empty:
                 pages += 1
-                if await _ends_before(exchange, symbol, interval, first, end, now_ms):
-                    absent.append(_absence(interval, first, end))
+                fruitless += 1
+                settled_to = min(end, interval.slot(now_ms - SETTLE_MS))
+                if await _is_over(exchange, symbol, interval, first, end):
+                    absent += [_absence(interval, first, settled_to)] * (settled_to > first)
                     break
                 continue
             seen = interval.slot(rows["timestamp"].to_numpy(dtype=np.int64))
@@ -70,6 +71,21 @@ async def settle(
             found.append(rows[(seen >= first) & (seen < end)])
             first = proven_to if proven_to == end else int(seen[-1]) + 1
     return Settled(_joined(found), tuple(absent), pages)
+
+
+async def next_candle_ms(
+    exchange: Exchange, symbol: str, interval: Interval, start_ms: int, end_ms: int
+) -> int:
+    """Return where the next candle from `start_ms` on opens, `end_ms` if there is none.
+
+    Where the answers prove nothing, it is `start_ms` itself. So an empty page in the
+    middle of years without candles is not followed by all the others.
+    """
+    rows = await exchange.fetch_candles(symbol, interval, start_ms=start_ms, limit=1)
+    if not rows.empty:
+        return min(end_ms, int(rows["timestamp"].iloc[0]))
+    first, end = interval.slot(start_ms), interval.slot(end_ms)
+    return end_ms if await _is_over(exchange, symbol, interval, first, end) else start_ms
 
 
 async def _from(
@@ -82,13 +98,12 @@ async def _from(
     )
 
 
-async def _ends_before(
-    exchange: Exchange, symbol: str, interval: Interval, first: int, end: int, now_ms: int
+async def _is_over(
+    exchange: Exchange, symbol: str, interval: Interval, first: int, end: int
 ) -> bool:
-    end_ms = interval.open_of(end)
-    if end_ms > now_ms - SETTLE_MS:
-        return False
-    newest = await exchange.fetch_candles(symbol, interval, end_ms=end_ms, limit=1)
+    newest = await exchange.fetch_candles(
+        symbol, interval, end_ms=interval.open_of(end), limit=1
+    )
     return not newest.empty and interval.slot(int(newest["timestamp"].iloc[-1])) < first
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -20,7 +21,7 @@ from velas.errors import (
     Unavailable,
     VelasError,
 )
-from velas.history.absence import settle
+from velas.history.absence import next_candle_ms, settle
 from velas.history.report import Plan, Report, SeriesPlan, SeriesReport, Stored
 from velas.history.windows import Slots, Window, cover, explain, missing_slots, subtract
 from velas.ledger import Ledger
@@ -39,6 +40,7 @@ _VENUE_REFUSES = (AuthError, Banned, Forbidden, RestrictedLocation)
 _VENUE_SILENT = (Unavailable, RequestTimeout)
 
 Progress = Callable[[Stored], None]
+Flight = tuple[asyncio.Task[pd.DataFrame], Window]
 
 
 async def run_plan(
@@ -68,7 +70,14 @@ async def run_plan(
         async with series_slots:
             return await run.series(series)
 
-    reports = await asyncio.gather(*[one(series) for series in plan.series])
+    tasks = [asyncio.create_task(one(series)) for series in plan.series]
+    try:
+        reports = await asyncio.gather(*tasks)
+    finally:
+        # gather lets go of its tasks when cancelled; they still have pages to store
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     return Report(
         series=tuple(reports),
         usage=exchange.usage.since(before),
@@ -198,19 +207,18 @@ class _Series:
 
     async def _fetch(self, windows: list[Window]) -> None:
         """Keep pages in flight while others arrive; store what came, whatever happens."""
-        state, flying = self.run_state, set[asyncio.Task[pd.DataFrame]]()
+        state, flying = self.run_state, set[Flight]()
+        waiting = deque(windows)
         try:
-            for window in windows:
-                if not await self._may_go_on():
-                    break
-                flying.add(self._take_off(window))
-                flying = await self._harvest(flying, wait=False)
+            while waiting and await self._may_go_on():
+                flying.add(self._take_off(waiting.popleft()))
+                flying = await self._harvest(flying, waiting, wait=False)
             while flying and not state.stop.is_set():
-                flying = await self._harvest(flying, wait=True)
+                flying = await self._harvest(flying, waiting, wait=True)
         finally:
-            for task in flying:
+            for task, _ in flying:
                 task.cancel()
-            await asyncio.gather(*flying, return_exceptions=True)
+            await asyncio.gather(*[task for task, _ in flying], return_exceptions=True)
             await self._commit()
 
     async def _may_go_on(self) -> bool:
@@ -223,38 +231,45 @@ class _Series:
             return False
         return True
 
-    def _take_off(self, window: Window) -> asyncio.Task[pd.DataFrame]:
+    def _take_off(self, window: Window) -> Flight:
         state = self.run_state
         task = asyncio.create_task(state.page(self.plan.market, self.plan, window))
         # a callback, not `finally`: a task cancelled before its first step runs no code
         task.add_done_callback(lambda _: state.page_slots.release())
-        return task
+        return task, window
 
     async def _harvest(
-        self, flying: set[asyncio.Task[pd.DataFrame]], *, wait: bool
-    ) -> set[asyncio.Task[pd.DataFrame]]:
-        done = {task for task in flying if task.done()}
-        if wait and not done:
-            done = await self._first_done(flying)
-        for task in done:
-            self._received.append(task.result())
+        self, flying: set[Flight], waiting: deque[Window], *, wait: bool
+    ) -> set[Flight]:
+        if wait:
+            await self._until_one_is_done([task for task, _ in flying])
+        done = {flight for flight in flying if flight[0].done()}
+        for task, window in done:
+            page = task.result()
+            self._received.append(page)
+            if page.empty and waiting:
+                await self._skip_to_candles(window, waiting)
         if self._commit_is_due():
             await self._commit()
         return flying - done
 
-    async def _first_done(
-        self, flying: set[asyncio.Task[pd.DataFrame]]
-    ) -> set[asyncio.Task[pd.DataFrame]]:
+    async def _skip_to_candles(self, empty: Window, waiting: deque[Window]) -> None:
+        """Drop the windows between an empty one and the venue's next candle."""
+        exchange, plan = self.run_state.exchange, self.plan
+        resume_ms = await next_candle_ms(
+            exchange, plan.market, plan.interval, empty.start_ms, waiting[-1].end_ms
+        )
+        while waiting and waiting[0].end_ms <= resume_ms:
+            waiting.popleft()
+
+    async def _until_one_is_done(self, tasks: list[asyncio.Task[pd.DataFrame]]) -> None:
         stopping = asyncio.create_task(self.run_state.stop.wait())
         try:
-            done, _ = await asyncio.wait(
-                {*flying, stopping}, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await stopping
-        return done & flying
 
     def _commit_is_due(self) -> bool:
         if sum(map(len, self._received)) >= _COMMIT_ROWS:

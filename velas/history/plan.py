@@ -131,7 +131,7 @@ class _Planner:
             return interval.ceil(self.wanted.start_ms)
         if self.wanted.update and len(stored):
             return interval.open_of(int(stored[0]))
-        return interval.ceil(months_before(self.now_ms, self.wanted.months))
+        return interval.floor(months_before(self.now_ms, self.wanted.months))
 
     def _reachable(self, start_ms: int, end_ms: int, interval: Interval) -> int:
         newest = self.exchange.capabilities.newest_rows

@@ -112,9 +112,9 @@ def _sides(
     middle = quotes.price(instrument, now_ms)
     update = int(quotes.tape(instrument).before(np.array([now_ms + 1], dtype=np.int64))[0])
     levels = np.arange(limit, dtype=np.int64)
-    below = middle - levels * tick
-    bids: Float64 = np.asarray(below[below > tick / 2])
-    asks: Float64 = np.asarray(middle + (levels + 1) * tick)
+    below: Float64 = (middle - levels * tick).astype(np.float64)
+    bids = below[below > tick / 2]
+    asks: Float64 = (middle + (levels + 1) * tick).astype(np.float64)
     return update, _levels(instrument, bids, update), _levels(instrument, asks, update + 1)
 
 

@@ -59,7 +59,7 @@ class GivenCandles:
     @classmethod
     def from_files(
         cls,
-        files: Iterable[str | Path] | Mapping[Key, str | Path],
+        files: Sequence[str | Path] | Mapping[Key, str | Path],
         *,
         missing: Literal["error", "empty"] = "error",
     ) -> GivenCandles:
@@ -70,14 +70,13 @@ class GivenCandles:
         Raises:
             ConfigError: a file name does not say symbol and interval, or a row is broken.
         """
-        named: list[tuple[Key, Path]]
-        if isinstance(files, Mapping):
-            named = [(key, Path(path)) for key, path in files.items()]
-        else:
-            named = [(_key_of(Path(path)), Path(path)) for path in files]
         joined: dict[Key, list[Row]] = {}
-        for key, path in named:
-            joined.setdefault(key, []).extend(read_csv(path))
+        if isinstance(files, Mapping):
+            for key, path in files.items():
+                joined[key] = read_csv(Path(path))
+        else:
+            for path in map(Path, files):
+                joined.setdefault(_key_of(path), []).extend(read_csv(path))
         return cls(joined, missing=missing)
 
     @property

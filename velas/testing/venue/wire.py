@@ -20,7 +20,8 @@ def price_texts(instrument: Instrument, prices: Float64) -> list[str]:
 def quantity_texts(instrument: Instrument, steps: Int64) -> list[str]:
     """Return quantities given as whole steps."""
     decimals = instrument.quantity_decimals
-    return _texts(np.asarray(steps * 10.0**-decimals), decimals, instrument.quantity_wire)
+    quantities: Float64 = (steps * 10.0**-decimals).astype(np.float64)
+    return _texts(quantities, decimals, instrument.quantity_wire)
 
 
 def quote_texts(instrument: Instrument, amounts: Float64) -> list[str]:

@@ -12,7 +12,7 @@ __all__ = ["market_data"]
 
 def market_data() -> Path:
     """Return the folder of recorded market data; skip the test where there is none."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "market-data"
+    beside = Path(__file__).resolve().parents[3] / "shared" / "market-data"
     folder = Path(os.environ.get("VELAS_MARKET_DATA", beside))
     if not folder.is_dir():
         pytest.skip("no recorded market data beside the checkout (set VELAS_MARKET_DATA)")

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from velas.cli import demo
+from velas_parquet import ParquetStore
+
+
+@pytest.fixture(autouse=True)
+def _temporary(monkeypatch, tmp_path):
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_demo_shows_every_step_and_leaves_nothing_behind(velas, _temporary, monkeypatch):
+    # nothing of the user's environment may reach the demo
+    monkeypatch.setenv("REST_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("EXCHANGE", "kraken")
+    monkeypatch.setenv("DATA_DIR", "elsewhere")
+    monkeypatch.setenv("BINANCE_API_KEY", "abcdef0123456789")
+    monkeypatch.setenv("VELAS_CONFIG", "nowhere.yaml")
+    result = velas("demo")
+    assert result.exit_code == 0, result.output
+    for word in ("misbehaved 4 times", "3 (14)", "all equal", "are gone", "All is well"):
+        assert word in result.stdout
+    assert list(_temporary.iterdir()) == []
+    assert not Path("elsewhere").exists()
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_demo_json_into_a_folder_keeps_the_files(velas):
+    result = velas("--data-dir", "kept", "demo", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["ok"] is True
+    assert found["data_dir"] == "kept"
+    assert found["faults"] == ["reset", "server_error", "too_many", "cut_off"]
+    assert found["update"]["requests"] <= 1
+    assert found["rows_equal"] == sum(one["present"] for one in found["verify"]["series"])
+    store = ParquetStore("kept/candles/binance_spot")
+    assert sum(len(store.load(one.symbol, one.interval)) for one in store.series()) == (
+        found["rows_equal"]
+    )
+
+
+def test_demo_plays_futures_too_and_keeps_on_request(velas, _temporary):
+    result = velas("--exchange", "binance_futures", "demo", "--keep")
+    assert result.exit_code == 0, result.output
+    (folder,) = _temporary.iterdir()
+    assert str(folder) in result.stdout.replace("\n", "")
+    assert (folder / "candles" / "binance_futures").is_dir()
+
+
+@pytest.mark.parametrize("content", ["a file", "a folder"])
+def test_demo_refuses_a_place_where_something_is(velas, content):
+    if content == "a file":
+        Path("mine").write_text("precious")
+    else:
+        Path("mine/candles").mkdir(parents=True)
+    result = velas("--data-dir", "mine", "demo")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "must be an empty folder" in result.stderr
+
+
+@pytest.mark.parametrize("args", [("--exchange", "kraken"), ("--config", "c.yaml")])
+def test_demo_refuses_what_it_cannot_play(velas, args):
+    result = velas(*args, "demo")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_demo_without_the_shipped_settings_says_so(velas, monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr("velas.cli.demo.resources.files", missing)
+    result = velas("demo")
+    assert result.exit_code == 2
+    assert "not installed" in result.stderr
+
+
+@pytest.mark.parametrize("stop_at", [1, 2])
+def test_demo_stopped_is_130_and_leaves_nothing_behind(velas, monkeypatch, _temporary, stop_at):
+    calls: list[bool] = []
+    real = demo._download
+
+    def download(settings, tell, *, update):
+        calls.append(update)
+        return None if len(calls) == stop_at else real(settings, tell, update=update)
+
+    monkeypatch.setattr("velas.cli.demo._download", download)
+    result = velas("demo", "--json")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert list(_temporary.iterdir()) == []
+
+
+def test_demo_that_finds_a_difference_fails_and_names_it(velas, monkeypatch):
+    from velas import frames
+
+    real = frames.digest
+    digests: list[str] = []
+
+    def digest(frame):
+        digests.append(real(frame))
+        return f"other {digests[-1]}" if len(digests) == 2 else digests[-1]
+
+    monkeypatch.setattr("velas.frames.digest", digest)
+    result = velas("demo")
+    assert result.exit_code == 1
+    assert "DIFFERENT: BTCUSDT 30m" in result.stdout
+    assert "SOMETHING IS WRONG" in result.stdout

@@ -1,0 +1,59 @@
+"""The shipped exchange contract, kept by every adapter of this project."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from ccxt_dialects import Bybit, Kraken
+
+from velas.limits import reset_shared_limiters
+from velas.protocols import Exchange
+from velas.testing import ManualClock, StandInVenue
+from velas.testing.contracts.exchange import ExchangeContract
+from velas_ccxt import BinanceFutures, BinanceSpot, CcxtExchange
+
+NOW_MS = 1_700_000_123_456
+
+
+@pytest.fixture(autouse=True)
+def _own_limiters() -> Iterator[None]:
+    yield
+    reset_shared_limiters()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW_MS, auto=True)
+
+
+class TestBinanceSpot(ExchangeContract):
+    @pytest.fixture
+    async def exchange(self, clock: ManualClock) -> AsyncIterator[Exchange]:
+        async with StandInVenue("spot", clock=clock, symbols=["BTCUSDT", "ETHUSDT"]) as venue:
+            async with BinanceSpot(url=venue.rest_url, clock=clock) as exchange:
+                yield exchange
+
+
+class TestBinanceFutures(ExchangeContract):
+    @pytest.fixture
+    async def exchange(self, clock: ManualClock) -> AsyncIterator[Exchange]:
+        async with StandInVenue("futures", clock=clock, symbols=["BTCUSDT", "ETHUSDT"]) as venue:
+            async with BinanceFutures(url=venue.rest_url, clock=clock) as exchange:
+                yield exchange
+
+
+class TestKraken(ExchangeContract):
+    @pytest.fixture
+    async def exchange(self, clock: ManualClock) -> AsyncIterator[Exchange]:
+        async with Kraken(clock) as venue:
+            async with CcxtExchange("kraken", url=venue.url, clock=clock) as exchange:
+                yield exchange
+
+
+class TestBybit(ExchangeContract):
+    @pytest.fixture
+    async def exchange(self, clock: ManualClock) -> AsyncIterator[Exchange]:
+        async with Bybit(clock) as venue:
+            async with CcxtExchange("bybit", url=venue.url, clock=clock) as exchange:
+                yield exchange

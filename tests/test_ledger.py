@@ -1,0 +1,249 @@
+"""The ledger: absences, listings, bans, keys; durable, shared, and clear when it cannot be."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+import velas.ledger
+from velas.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
+from velas.ledger import IdempotentCall, Ledger
+from velas.models import Gap
+
+SERIES = ("binance_spot", "BTCUSDT", "1h")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "velas.db"
+
+
+def test_absent_is_given_back_oldest_first_after_reopening(path: Path) -> None:
+    gaps = [Gap(50, 60, 1, "venue"), Gap(10, 30, 2, "venue")]
+    with Ledger(path) as ledger:
+        ledger.add_absent(*SERIES, gaps, now_ms=1)
+    with Ledger(path) as ledger:
+        assert ledger.absent(*SERIES) == sorted(gaps, key=lambda gap: gap.start_ms)
+        assert ledger.absent("binance_spot", "BTCUSDT", "2h") == []
+
+
+def test_absent_longer_from_same_start_stays() -> None:
+    with Ledger() as ledger:
+        for gap in (Gap(10, 30, 2), Gap(10, 50, 4, "venue"), Gap(10, 20, 1)):
+            ledger.add_absent(*SERIES, [gap], now_ms=1)
+        assert ledger.absent(*SERIES) == [Gap(10, 50, 4, "venue")]
+
+
+def test_absent_all_or_none_are_added() -> None:
+    def failing() -> object:
+        yield Gap(10, 20, 1)
+        raise KeyError("source")
+
+    with Ledger() as ledger:
+        with pytest.raises(KeyError):
+            ledger.add_absent(*SERIES, failing(), now_ms=1)  # type: ignore[arg-type]
+        assert ledger.absent(*SERIES) == []
+
+
+def test_absent_forgotten_is_gone() -> None:
+    with Ledger() as ledger:
+        ledger.add_absent(*SERIES, [Gap(10, 20, 1)], now_ms=1)
+        ledger.forget_absent(*SERIES)
+        assert ledger.absent(*SERIES) == []
+
+
+def test_listing_is_remembered_and_replaced() -> None:
+    with Ledger() as ledger:
+        assert ledger.listing_ms("binance_spot", "BTCUSDT") is None
+        ledger.set_listing_ms("binance_spot", "BTCUSDT", 5, now_ms=1)
+        ledger.set_listing_ms("binance_spot", "BTCUSDT", 4, now_ms=2)
+        assert ledger.listing_ms("binance_spot", "BTCUSDT") == 4
+
+
+def test_ban_later_end_stays() -> None:
+    with Ledger() as ledger:
+        assert ledger.ban_until_ms("venue") == 0
+        ledger.set_ban("venue", 100, "418")
+        ledger.set_ban("venue", 50, "418")
+        assert ledger.ban_until_ms("venue") == 100
+
+
+def test_call_is_claimed_once_then_given_back() -> None:
+    with Ledger() as ledger:
+        assert ledger.begin_call("k", now_ms=0, expires_ms=10) is None
+        second = ledger.begin_call("k", now_ms=0, expires_ms=20)
+        assert second == IdempotentCall("in_flight", None, 10)
+        ledger.finish_call("k", b"1", expires_ms=10)
+        third = ledger.begin_call("k", now_ms=0, expires_ms=20)
+        assert third == IdempotentCall("done", b"1", 10)
+
+
+def test_call_dropped_or_expired_can_be_claimed_again() -> None:
+    with Ledger() as ledger:
+        ledger.begin_call("k", now_ms=0, expires_ms=10)
+        ledger.drop_call("k")
+        assert ledger.begin_call("k", now_ms=0, expires_ms=10) is None
+        assert ledger.begin_call("k", now_ms=10, expires_ms=20) is None
+        ledger.clean_calls(now_ms=20)
+        assert ledger.begin_call("k", now_ms=11, expires_ms=30) is None
+
+
+def test_file_is_its_owners_only(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.set_ban("venue", 1, "x")
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert modes == {0o600}
+
+
+def test_file_is_written_durably(path: Path) -> None:
+    with Ledger(path) as ledger:
+        assert ledger._run("PRAGMA journal_mode") == [("wal",)]
+        assert ledger._run("PRAGMA synchronous") == [(2,)]
+
+
+def test_close_again_is_harmless_and_use_after_it_is_told(path: Path) -> None:
+    ledger = Ledger(path)
+    assert not ledger.closed
+    ledger.close()
+    ledger.close()
+    assert ledger.closed
+    with pytest.raises(StoreError, match="this ledger is closed"):
+        ledger.ban_until_ms("venue")
+
+
+def test_open_text_file_is_refused_and_untouched(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("precious " * 500)
+    with pytest.raises(StoreCorrupt, match=r"velas.db: damaged, or no velas ledger") as raised:
+        Ledger(path)
+    assert raised.value.path == str(path)
+    assert path.read_text() == "precious " * 500
+    assert [file.name for file in path.parent.iterdir()] == ["velas.db"]
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE theirs (a)", "PRAGMA application_id = 77"], ids=["table", "id"]
+)
+def test_open_other_programs_database_is_refused_and_untouched(
+    path: Path, statement: str
+) -> None:
+    path.parent.mkdir()
+    theirs = sqlite3.connect(path)
+    theirs.execute(statement)
+    theirs.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="belongs to another program"):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+def test_open_newer_schema_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(velas.ledger, "_SCHEMA_VERSION", 7)
+    Ledger(path).close()
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match=r"newer velas \(schema 7, this one knows 1\)"):
+        Ledger(path)
+
+
+def test_open_folder_or_below_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened: Is a directory"):
+        Ledger(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Ledger(tmp_path / "file" / "velas.db")
+
+
+def test_damaged_page_is_named(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.add_absent(*SERIES, [Gap(n, n + 1, 1) for n in range(2000)], now_ms=1)
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(StoreCorrupt, match=r"velas\.db: damaged"), Ledger(path) as ledger:
+        ledger.absent(*SERIES)
+
+
+def test_full_disk_is_told_and_what_was_there_stays(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.add_absent(*SERIES, [Gap(1, 2, 1)], now_ms=1)
+        ledger._run("PRAGMA max_page_count = 12")
+        with pytest.raises(StoreFull, match="no space left"):
+            ledger.add_absent(*SERIES, [Gap(n, n + 1, 1) for n in range(9999)], now_ms=1)
+        assert ledger.absent(*SERIES) == [Gap(1, 2, 1)]
+        ledger.set_ban("venue", 1, "x")
+
+
+def test_read_only_file_is_told(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger._run("PRAGMA query_only = 1")
+        with pytest.raises(StoreError, match="readonly"):
+            ledger.set_ban("venue", 1, "x")
+
+
+def test_held_by_another_process_too_long_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(velas.ledger, "_BUSY_S", 0.01)
+    with Ledger(path) as ledger, Ledger(path) as other:
+        other._run("BEGIN IMMEDIATE")
+        with pytest.raises(StoreLocked, match="another process holds it"):
+            ledger.set_ban("venue", 1, "x")
+        with pytest.raises(StoreLocked):
+            ledger.begin_call("k", now_ms=0, expires_ms=1)
+        other._run("ROLLBACK")
+
+
+def test_threads_claim_each_key_once(path: Path) -> None:
+    claimed: list[str] = []
+
+    def claim() -> None:
+        for number in range(20):
+            if ledger.begin_call(str(number), now_ms=0, expires_ms=10) is None:
+                claimed.append(str(number))
+
+    with Ledger(path) as ledger:
+        threads = [threading.Thread(target=claim) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(claimed, key=int) == [str(number) for number in range(20)]
+
+
+def test_processes_open_a_new_file_at_once_and_claim_each_key_once(path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(4) as pool:
+        claims = pool.starmap(_claim_all, [(path, 20)] * 4)
+    assert sorted(key for claimed in claims for key in claimed) == list(range(20))
+
+
+def test_killed_process_leaves_what_it_had_reported(path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=_write_and_die, args=(path,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 9
+    with Ledger(path) as ledger:
+        assert ledger.ban_until_ms("venue") == 99
+
+
+def _claim_all(path: Path, count: int) -> list[int]:
+    with Ledger(path) as ledger:
+        return [
+            number
+            for number in range(count)
+            if ledger.begin_call(str(number), now_ms=0, expires_ms=10) is None
+        ]
+
+
+def _write_and_die(path: Path) -> None:
+    ledger = Ledger(path)
+    for number in range(100):
+        ledger.set_ban("venue", number, "x")
+    os._exit(9)

@@ -1,0 +1,1 @@
+"""One suite per contract: an adapter subclasses it and overrides one fixture."""
