@@ -105,13 +105,16 @@ class _Binance(ExchangeAdapter):
         self._client = client
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, ledger: Ledger | None = None) -> Self:
+    def from_settings(
+        cls, settings: Settings, *, ledger: Ledger | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> Self:
         """Return the adapter that the settings describe."""
         return cls(
             url=settings.rest.url,
             timeout_s=settings.rest.timeout_s,
             limits=settings.limits,
             ledger=ledger,
+            clock=clock,
         )
 
     async def _ask_markets(self) -> Mapping[str, Market]:

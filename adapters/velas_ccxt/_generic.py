@@ -85,7 +85,9 @@ class CcxtExchange(ExchangeAdapter):
         super().__init__(name, capabilities, limiter, clock=clock, margin_ms=margin_ms)
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, ledger: Ledger | None = None) -> Self:
+    def from_settings(
+        cls, settings: Settings, *, ledger: Ledger | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> Self:
         """Return the adapter that the settings describe; `exchange` is the ccxt id."""
         return cls(
             cls.exchange_id or settings.exchange,
@@ -93,6 +95,7 @@ class CcxtExchange(ExchangeAdapter):
             timeout_s=settings.rest.timeout_s,
             limits=settings.limits,
             ledger=ledger,
+            clock=clock,
         )
 
     async def _ask_markets(self) -> Mapping[str, Market]:

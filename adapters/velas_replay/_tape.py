@@ -29,7 +29,7 @@ from velas_replay._scrub import clean_response, clean_uri
 __all__ = ["Label", "Playback", "Tape", "load", "new_cassette", "save"]
 
 _HINT = "make one with `python -m velas_replay.record`"
-_SHOWN = 6
+_SHOWN = 3
 
 
 @attrs.frozen

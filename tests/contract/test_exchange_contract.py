@@ -30,30 +30,30 @@ def clock() -> ManualClock:
 class TestBinanceSpot(ExchangeContract):
     @pytest.fixture
     async def exchange(self, clock: ManualClock) -> AsyncIterator[Exchange]:
-        async with StandInVenue("spot", clock=clock, symbols=["BTCUSDT", "ETHUSDT"]) as venue:
-            async with BinanceSpot(url=venue.rest_url, clock=clock) as exchange:
-                yield exchange
+        venue = StandInVenue("spot", clock=clock, symbols=["BTCUSDT", "ETHUSDT"])
+        async with venue, BinanceSpot(url=venue.rest_url, clock=clock) as exchange:
+            yield exchange
 
 
 class TestBinanceFutures(ExchangeContract):
     @pytest.fixture
     async def exchange(self, clock: ManualClock) -> AsyncIterator[Exchange]:
-        async with StandInVenue("futures", clock=clock, symbols=["BTCUSDT", "ETHUSDT"]) as venue:
-            async with BinanceFutures(url=venue.rest_url, clock=clock) as exchange:
-                yield exchange
+        venue = StandInVenue("futures", clock=clock, symbols=["BTCUSDT", "ETHUSDT"])
+        async with venue, BinanceFutures(url=venue.rest_url, clock=clock) as exchange:
+            yield exchange
 
 
 class TestKraken(ExchangeContract):
     @pytest.fixture
     async def exchange(self, clock: ManualClock) -> AsyncIterator[Exchange]:
-        async with Kraken(clock) as venue:
-            async with CcxtExchange("kraken", url=venue.url, clock=clock) as exchange:
-                yield exchange
+        venue = Kraken(clock)
+        async with venue, CcxtExchange("kraken", url=venue.url, clock=clock) as exchange:
+            yield exchange
 
 
 class TestBybit(ExchangeContract):
     @pytest.fixture
     async def exchange(self, clock: ManualClock) -> AsyncIterator[Exchange]:
-        async with Bybit(clock) as venue:
-            async with CcxtExchange("bybit", url=venue.url, clock=clock) as exchange:
-                yield exchange
+        venue = Bybit(clock)
+        async with venue, CcxtExchange("bybit", url=venue.url, clock=clock) as exchange:
+            yield exchange

@@ -129,13 +129,15 @@ class Bybit(OtherVenue):
                 },
                 "priceFilter": {"tickSize": "0.01"},
             }
-            return self._wrapped({"category": "spot", "list": [entry]}, now)
+            return self.wrapped({"category": "spot", "list": [entry]}, now)
         step_ms = self.steps[query["interval"]] * 60_000
         limit = int(query["limit"])
         start_ms = int(query.get("start", self.clock.now_ms() - limit * step_ms))
         rows = self.rows(max(start_ms, self.clock.now_ms() - 5000 * step_ms), step_ms)[:limit]
         found = [[str(at), *values, "0"] for at, values in reversed(rows)]
-        return self._wrapped({"category": "spot", "symbol": "BTCUSDT", "list": found}, now)
+        return self.wrapped({"category": "spot", "symbol": "BTCUSDT", "list": found}, now)
 
-    def _wrapped(self, result: Any, now: str) -> Any:
+    @staticmethod
+    def wrapped(result: Any, now: str) -> Any:
+        """The envelope of every Bybit answer."""
         return {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": now}

@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
 import pytest
 from aiohttp import web
-from ccxt_dialects import Bybit, Kraken, ohlcv_at
+from ccxt_dialects import Bybit, Kraken, OtherVenue, ohlcv_at
 from realdata import market_data
 
 from velas.config import Settings
@@ -25,6 +27,16 @@ from velas.testing import ManualClock
 from velas_ccxt import CcxtExchange, catalog
 
 HOUR = 3_600_000
+
+
+@asynccontextmanager
+async def opened(
+    name: str, clock: ManualClock, **options: Any
+) -> AsyncIterator[tuple[OtherVenue, CcxtExchange]]:
+    dialect = {"bybit": Bybit, "kraken": Kraken}[name]
+    venue = dialect(clock)
+    async with venue, CcxtExchange(name, url=venue.url, clock=clock, **options) as exchange:
+        yield venue, exchange
 
 
 def once(clock: ManualClock) -> RateLimiter:
@@ -88,7 +100,7 @@ def test_unknown_id_is_refused(name: str | None) -> None:
 def test_venue_without_candles_is_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:
     import ccxt.async_support as ccxt_async
 
-    class mute(ccxt_async.kraken):  # type: ignore[misc,name-defined]  # noqa: N801
+    class mute(ccxt_async.kraken):  # type: ignore[misc,name-defined]
         def describe(self) -> Any:
             return self.deep_extend(super().describe(), {"has": {"fetchOHLCV": "emulated"}})
 
@@ -149,7 +161,7 @@ def test_every_ccxt_venue_can_be_built_or_says_why_not() -> None:
 
 
 async def test_candles_equal_the_venue(clock: ManualClock) -> None:
-    async with Bybit(clock) as venue, CcxtExchange("bybit", url=venue.url, clock=clock) as exchange:
+    async with opened("bybit", clock) as (_venue, exchange):
         page = await exchange.fetch_candles("BTC/USDT", "1h", limit=50)
         for row in page.itertuples():
             expected = ohlcv_at(row.timestamp, HOUR)
@@ -162,8 +174,8 @@ async def test_candles_of_recorded_rows_equal_them(clock: ManualClock) -> None:
     reply = recording["routes"]["/spot/quote/v1/kline"]["GET"][0]["data"]["result"]
     rows = [row for row in reply if row[0] + 300_000 < clock.now_ms()]
     listed = [[str(row[0]), *map(str, row[1:6]), str(row[7])] for row in reversed(rows)]
-    async with Bybit(clock) as venue, CcxtExchange("bybit", url=venue.url, clock=clock) as exchange:
-        venue.bodies["/kline"] = [venue._wrapped({"category": "spot", "list": listed}, "1")]
+    async with opened("bybit", clock) as (venue, exchange):
+        venue.bodies["/kline"] = [Bybit.wrapped({"category": "spot", "list": listed}, "1")]
         page = await exchange.fetch_candles("BTC/USDT", "5m", start_ms=rows[0][0])
     assert len(page) == len(rows) > 0
     for name, index in (("timestamp", 0), ("open", 1), ("high", 2), ("close", 4), ("volume", 5)):
@@ -171,23 +183,22 @@ async def test_candles_of_recorded_rows_equal_them(clock: ManualClock) -> None:
 
 
 async def test_candles_only_the_market_kind_is_downloaded(clock: ManualClock) -> None:
-    async with Bybit(clock) as venue, CcxtExchange("bybit", url=venue.url, clock=clock) as exchange:
+    async with opened("bybit", clock) as (venue, exchange):
         assert list(await exchange.markets()) == ["BTC/USDT"]
         assert venue.count("instruments-info") == 1
 
 
 async def test_candles_older_than_the_venue_reaches_are_none(clock: ManualClock) -> None:
-    async with Kraken(clock) as venue:
-        async with CcxtExchange("kraken", url=venue.url, clock=clock) as exchange:
-            start = clock.now_ms() - 5_000 * HOUR
-            page = await exchange.fetch_candles(
-                "BTC/USDT", "1h", start_ms=start, end_ms=start + 100 * HOUR
-            )
-            assert page.empty
+    async with opened("kraken", clock) as (_venue, exchange):
+        start = clock.now_ms() - 5_000 * HOUR
+        page = await exchange.fetch_candles(
+            "BTC/USDT", "1h", start_ms=start, end_ms=start + 100 * HOUR
+        )
+        assert page.empty
 
 
 async def test_candles_ask_for_no_more_than_the_range(clock: ManualClock) -> None:
-    async with Bybit(clock) as venue, CcxtExchange("bybit", url=venue.url, clock=clock) as exchange:
+    async with opened("bybit", clock) as (venue, exchange):
         start = clock.now_ms() // HOUR * HOUR - 20 * HOUR
         await exchange.fetch_candles("BTC/USDT", "1h", start_ms=start, end_ms=start + 3 * HOUR)
         assert venue.requests[-1][1]["limit"] == "5"
@@ -205,13 +216,10 @@ async def test_candles_ask_for_no_more_than_the_range(clock: ManualClock) -> Non
     ],
 )
 async def test_candles_of_garbage_are_a_bad_response(clock: ManualClock, rows: Any) -> None:
-    async with Bybit(clock) as venue:
-        async with CcxtExchange(
-            "bybit", url=venue.url, clock=clock, limiter=once(clock)
-        ) as exchange:
-            venue.bodies["/kline"] = [venue._wrapped({"category": "spot", "list": rows}, "1")]
-            with pytest.raises(BadResponse):
-                await exchange.fetch_candles("BTC/USDT", "1h", limit=5)
+    async with opened("bybit", clock, limiter=once(clock)) as (venue, exchange):
+        venue.bodies["/kline"] = [Bybit.wrapped({"category": "spot", "list": rows}, "1")]
+        with pytest.raises(BadResponse):
+            await exchange.fetch_candles("BTC/USDT", "1h", limit=5)
 
 
 @pytest.mark.parametrize(
@@ -225,33 +233,29 @@ async def test_candles_of_garbage_are_a_bad_response(clock: ManualClock, rows: A
 async def test_errors_of_the_venue_are_errors_of_velas(
     clock: ManualClock, answer: web.Response, kind: type[Exception]
 ) -> None:
-    async with Bybit(clock) as venue:
-        async with CcxtExchange(
-            "bybit", url=venue.url, clock=clock, limiter=once(clock)
-        ) as exchange:
-            await exchange.server_time_ms()
-            venue.bodies["instruments-info"] = [answer]
-            with pytest.raises(kind):
-                await exchange.markets()
+    async with opened("bybit", clock, limiter=once(clock)) as (venue, exchange):
+        await exchange.server_time_ms()
+        venue.bodies["instruments-info"] = [answer]
+        with pytest.raises(kind):
+            await exchange.markets()
 
 
 async def test_candles_after_a_passing_fault_are_right(clock: ManualClock) -> None:
-    async with Bybit(clock) as venue, CcxtExchange("bybit", url=venue.url, clock=clock) as exchange:
+    async with opened("bybit", clock) as (venue, exchange):
         venue.bodies["/kline"] = [web.Response(status=502), web.Response(status=500)]
         assert len(await exchange.fetch_candles("BTC/USDT", "1h", limit=5)) == 5
         assert exchange.usage.retries == 2
 
 
 async def test_server_time_without_an_endpoint_is_the_local_clock(clock: ManualClock) -> None:
-    async with Kraken(clock) as venue:
-        async with CcxtExchange("kraken", url=venue.url, clock=clock) as exchange:
-            exchange._client.exchange.has["fetchTime"] = False
-            assert await exchange.server_time_ms() == clock.now_ms()
-            assert venue.requests == []
+    async with opened("kraken", clock) as (venue, exchange):
+        exchange._client.exchange.has["fetchTime"] = False
+        assert await exchange.server_time_ms() == clock.now_ms()
+        assert venue.requests == []
 
 
 async def test_requests_keep_the_pace_ccxt_counts(clock: ManualClock) -> None:
-    async with Bybit(clock) as venue, CcxtExchange("bybit", url=venue.url, clock=clock) as exchange:
+    async with opened("bybit", clock) as (_venue, exchange):
         await exchange.fetch_candles("BTC/USDT", "1h", limit=5)
         start_s = clock.monotonic_s()
         for _ in range(10):

@@ -239,8 +239,11 @@ def test_trades_taken_out_by_the_venue_are_skipped() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [{}, "x", [1], [{}], [trade(2), trade(1)], [trade(1), trade(1)], [trade(1, p="x")]]
-    + [[trade(1, p="NaN")], [trade(1, q=None)]],
+    [
+        *({}, "x", [1], [{}]),
+        *([trade(2), trade(1)], [trade(1), trade(1)]),
+        *([trade(1, p="x")], [trade(1, p="NaN")], [trade(1, q=None)]),
+    ],
 )
 def test_trades_of_garbage_are_a_bad_response(document: object) -> None:
     with pytest.raises(BadResponse):

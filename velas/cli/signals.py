@@ -28,6 +28,8 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
 
     Exiting at once is safe: stored candles are durable and files are replaced whole.
     """
+    import pyarrow
+
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def on_signal() -> None:
@@ -36,6 +38,8 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
         stop.set()
         say("velas: stopping, keeping what is here (again to abort)")
 
+    # Arrow would otherwise end a parse under way with an error of its own on Ctrl-C
+    pyarrow.enable_signal_handlers(False)
     caught = []
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
@@ -48,6 +52,7 @@ def stop_on_signals() -> Iterator[asyncio.Event]:
     finally:
         for number in caught:
             loop.remove_signal_handler(number)
+        pyarrow.enable_signal_handlers(True)
 
 
 async def until_stopped(work: Coroutine[object, object, T], stop: asyncio.Event) -> T:

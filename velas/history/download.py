@@ -73,10 +73,12 @@ async def run_plan(
     tasks = [asyncio.create_task(one(series)) for series in plan.series]
     try:
         reports = await asyncio.gather(*tasks)
-    finally:
-        # gather lets go of its tasks when cancelled; they still have pages to store
+    except Exception:
         for task in tasks:
             task.cancel()
+        raise
+    finally:
+        # gather lets go of its tasks when cancelled; they still have pages to store
         await asyncio.gather(*tasks, return_exceptions=True)
     return Report(
         series=tuple(reports),

@@ -1,0 +1,442 @@
+"""The Parquet store beyond the contract: files, folds, the disk's refusals, readers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from realdata import market_data
+
+from velas import frames
+from velas.errors import ConfigError, StoreCorrupt, StoreError, StoreFull
+from velas.models import SeriesId
+from velas.testing.contracts.store import candles
+from velas_parquet import ParquetStore, _commit, _encode, _files, _snapshot
+
+NAMES = ("BTCUSDT", "1h")
+
+
+def _files_of(store: ParquetStore) -> list[str]:
+    return sorted(path.name for path in (store.root / "BTCUSDT").iterdir())
+
+
+def test_store_as_built_touches_nothing(tmp_path: Path) -> None:
+    store = ParquetStore(str(tmp_path / "a" / "b"))
+    assert repr(store) == f"ParquetStore({str(tmp_path / 'a' / 'b')!r})"
+    assert store.series() == []
+    assert store.load(*NAMES).empty
+    assert store.gaps(*NAMES) == []
+    assert not store.delete(*NAMES)
+    assert store.compact(*NAMES) == 0
+    store.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", [{"lock_timeout_s": -1}, {"fold_rows": 0}])
+def test_store_with_impossible_options_is_refused(tmp_path: Path, bad: dict) -> None:
+    with pytest.raises(ConfigError, match=next(iter(bad))):
+        ParquetStore(tmp_path, **bad)
+
+
+def test_store_used_alone_gives_the_documented_path(store: ParquetStore) -> None:
+    store.save(candles(range(3)), "BTC/USDT", "1h")
+    assert (store.root / "BTCUSDT" / "1h.parquet").is_file()
+
+
+def test_append_small_writes_the_tail_only(store: ParquetStore) -> None:
+    store.save(candles(range(30)), *NAMES)
+    before = (store.root / "BTCUSDT" / "1h.parquet").stat()
+    store.append(candles([30]), *NAMES)
+    assert (store.root / "BTCUSDT" / "1h.parquet").stat() == before
+    assert _files_of(store) == [".1h.lock", "1h.parquet", "1h.tail.parquet"]
+
+
+def test_append_big_goes_straight_into_the_main_file(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path, fold_rows=10)
+    store.append(candles(range(10)), *NAMES)
+    assert _files_of(store) == [".1h.lock", "1h.parquet"]
+
+
+def test_append_folds_less_often_into_a_longer_series(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path, fold_rows=2)
+    store.save(candles(range(200)), *NAMES)
+    for slot in range(200, 219):
+        store.append(candles([slot]), *NAMES)
+    assert store.compact(*NAMES) == 19  # the square root of 2 x 200 was not yet reached
+    store.append(candles(range(219, 240)), *NAMES)
+    assert store.compact(*NAMES) == 21
+
+
+def test_append_of_stored_rows_touches_no_file_but_syncs_the_folder(
+    disk, store: ParquetStore
+) -> None:
+    store.append(candles(range(4)), *NAMES)
+    before = (store.root / "BTCUSDT" / "1h.tail.parquet").stat()
+    disk.steps.clear()
+    store.append(candles([1, 2]), *NAMES)
+    assert disk.steps == ["sync_folder"]
+    assert (store.root / "BTCUSDT" / "1h.tail.parquet").stat() == before
+
+
+def test_compact_folds_and_counts(store: ParquetStore) -> None:
+    store.append(candles(range(4)), *NAMES)
+    assert store.compact(*NAMES) == 4
+    assert store.compact(*NAMES) == 0
+    assert _files_of(store) == [".1h.lock", "1h.parquet"]
+
+
+def test_close_folds_what_this_store_wrote_only(tmp_path: Path) -> None:
+    other = ParquetStore(tmp_path)
+    other.append(candles([1]), "ETHUSDT", "1h")
+    with ParquetStore(tmp_path) as store:
+        store.append(candles([1]), *NAMES)
+        store.load("ETHUSDT", "1h")
+    assert _files_of(store) == [".1h.lock", "1h.parquet"]
+    assert (tmp_path / "ETHUSDT" / "1h.tail.parquet").exists()
+
+
+def test_close_goes_on_after_an_error_and_raises_it(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.append(candles([1]), "AAAUSDT", "1h")
+    store.append(candles([1]), *NAMES)
+    (tmp_path / "AAAUSDT" / "1h.tail.parquet").write_bytes(b"")
+    with pytest.raises(StoreCorrupt, match="AAAUSDT"):
+        store.close()
+    assert _files_of(store) == [".1h.lock", "1h.parquet"]
+
+
+def test_series_ignores_what_is_not_its_own(store: ParquetStore) -> None:
+    store.append(candles([1]), "BTC/USDT:USDT-261225", "1M")
+    for name in ("x.parquet", "1h.csv", "1h.parquet.damaged-20260101T000000Z", ".1h.parquet.tmp"):
+        (store.root / "BTCUSDT_261225" / name).write_bytes(b"")
+    for name in ("a b", ".git", "x" * 200):
+        (store.root / name).mkdir()
+        (store.root / name / "1h.parquet").write_bytes(b"")
+    (store.root / "1h.parquet").write_bytes(b"")
+    assert store.series() == [SeriesId("BTCUSDT_261225", "1M")]
+    assert len(store.load("BTCUSDT_261225", "1M")) == 1
+
+
+def test_stats_name_files_and_provenance(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path, exchange="binance_spot")
+    store.save(candles(range(4)), *NAMES)
+    first = store.get_stats(*NAMES).provenance
+    store.append(candles([4]), *NAMES)
+    stats = store.get_stats(*NAMES)
+    assert [Path(name).name for name in stats.files] == ["1h.parquet", "1h.tail.parquet"]
+    assert stats.size_bytes == sum(Path(name).stat().st_size for name in stats.files)
+    assert stats.provenance["exchange"] == "binance_spot"
+    assert stats.provenance["generation"] == first["generation"]
+    store.save(candles(range(4)), *NAMES)
+    assert store.get_stats(*NAMES).provenance["generation"] != first["generation"]
+
+
+def test_symlinked_folder_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "candles").symlink_to(tmp_path / "disk")
+    ParquetStore(tmp_path / "candles").save(candles([1]), *NAMES)
+    assert len(ParquetStore(tmp_path / "disk").load(*NAMES)) == 1
+
+
+def test_load_of_a_day_reads_a_small_part_of_the_file(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_encode, "ROW_GROUP", 500)
+    store.save(candles(range(20_000)), *NAMES)
+    size, read = (store.root / "BTCUSDT" / "1h.parquet").stat().st_size, []
+    real = os.pread
+
+    def counting(fd: int, length: int, offset: int) -> bytes:
+        data = real(fd, length, offset)
+        read.append(len(data))
+        return data
+
+    store.load(*NAMES, columns=("close",), start_ms=0, end_ms=1)
+    monkeypatch.setattr(os, "pread", counting)
+    start = int(candles([7_000])["timestamp"][0])
+    assert len(store.load(*NAMES, start_ms=start, end_ms=start + 86_400_000)) == 24
+    assert sum(read) < size / 30
+
+
+# -- readers while writers write --------------------------------------------------------
+
+
+def _between_tail_and_main(monkeypatch: pytest.MonkeyPatch, action) -> None:
+    real, calls = _snapshot.open_part, []
+
+    def opened(path: Path, known=None):
+        calls.append(path)
+        if len(calls) == 2:
+            action()
+        return real(path, known)
+
+    monkeypatch.setattr(_snapshot, "open_part", opened)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_load_while_a_fold_happens_sees_one_moment(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    writer = ParquetStore(store.root)
+    writer.save(candles(range(5)), *NAMES)
+    writer.append(candles([5]), *NAMES)
+
+    def action() -> None:
+        writer.append(candles([5, 6], version=version), *NAMES)
+        writer.compact(*NAMES)
+
+    _between_tail_and_main(monkeypatch, action)
+    found = store.load(*NAMES)
+    wanted = pd.concat([candles(range(5)), candles([5, 6], version=version)], ignore_index=True)
+    pd.testing.assert_frame_equal(found, wanted)
+
+
+def test_load_while_the_first_fold_happens_sees_one_moment(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = ParquetStore(store.root)
+    writer.append(candles([5]), *NAMES)
+    _between_tail_and_main(monkeypatch, lambda: writer.compact(*NAMES))
+    pd.testing.assert_frame_equal(store.load(*NAMES), candles([5]))
+
+
+def test_load_while_a_series_is_replaced_sees_the_new_one(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = ParquetStore(store.root)
+    writer.save(candles(range(5)), *NAMES)
+    writer.append(candles([9]), *NAMES)
+    _between_tail_and_main(monkeypatch, lambda: writer.save(candles([2]), *NAMES))
+    pd.testing.assert_frame_equal(store.load(*NAMES), candles([2]))
+
+
+def test_load_while_a_series_is_deleted_sees_none(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = ParquetStore(store.root)
+    writer.save(candles(range(5)), *NAMES)
+    writer.append(candles([9]), *NAMES)
+    _between_tail_and_main(monkeypatch, lambda: writer.delete(*NAMES))
+    assert store.load(*NAMES).empty
+
+
+def test_loaded_file_replaced_meanwhile_is_still_read(store: ParquetStore) -> None:
+    store.save(candles(range(5)), *NAMES)
+    with store._of(*NAMES).snapshot() as now:
+        store.save(candles([7]), *NAMES)
+        assert now.read(None, None, ("close",)).num_rows == 5
+
+
+def test_file_with_the_same_stamp_but_another_checksum_is_read_anew(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # inodes are reused and clocks are coarse: the stamp alone would show the old rows
+    real = os.fstat
+
+    class Same:
+        st_dev = st_ino = st_mtime_ns = 1
+
+        def __init__(self, fd: int) -> None:
+            self.st_size, self.st_mode = real(fd).st_size, real(fd).st_mode
+
+    mine = SimpleNamespace(**vars(os) | {"fstat": Same})
+    monkeypatch.setattr(_files, "os", mine)
+    store.append(candles([1]), *NAMES)
+    assert len(store.load(*NAMES)) == 1
+    ParquetStore(store.root).append(candles([1], version=1), *NAMES)
+    pd.testing.assert_frame_equal(store.load(*NAMES), candles([1], version=1))
+
+
+def test_decoder_reading_otherwise_still_gets_checked_bytes(store: ParquetStore) -> None:
+    store.save(candles(range(900)), *NAMES)
+    part = _files.open_part(store.root / "BTCUSDT" / "1h.parquet")
+    assert part is not None
+    with part:
+        source = _files._Checked(part.path, part._fd, part.footer)
+        raw = part.path.read_bytes()
+        for start, size in ((10, 5), (4, 300), (50, 1000)):
+            source.seek(start)
+            assert source.read(size) == raw[start : start + size]
+            assert source.tell() == start + size
+        source.seek(0)
+        with pytest.raises(StoreCorrupt, match="belongs to no column"):
+            source.read(2)
+    part.close()
+
+
+def test_prove_of_a_vanished_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreCorrupt, match="gone"):
+        _files.read_all(tmp_path / "x")
+
+
+# -- what the disk refuses --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize("call", ["append", "save", "compact"])
+def test_full_disk_is_a_clear_error_and_the_old_rows_stay(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch, code: int, call: str
+) -> None:
+    store.save(candles(range(9)), *NAMES)
+    store.append(candles([9]), *NAMES)
+    before = _files_of(store)
+
+    def refuse(fd: int, data: memoryview) -> int:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_commit, "write", refuse)
+        with pytest.raises(StoreFull, match=r"1h\.parquet: no space left.*intact"):
+            getattr(store, call)(*(() if call == "compact" else (candles([3, 40]),)), *NAMES)
+    assert _files_of(store) == before
+    pd.testing.assert_frame_equal(store.load(*NAMES), candles(range(10)))
+    assert store.append(candles([10]), *NAMES).rows_total == 11
+
+
+def test_full_disk_does_not_keep_a_series_from_being_deleted(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save(candles(range(9)), *NAMES)
+    store.append(candles([9]), *NAMES)
+
+    def refuse(fd: int, data: memoryview) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_commit, "write", refuse)
+    assert store.delete(*NAMES)
+    assert _files_of(store) == [".1h.lock"]
+
+
+FILE_SIZE_LIMIT = """
+import resource, sys
+from velas.errors import StoreFull
+from velas.testing.contracts.store import candles
+from velas_parquet import ParquetStore
+store = ParquetStore(sys.argv[1])
+store.append(candles(range(100)), "BTCUSDT", "1h")
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, 3_000))
+for write in (store.append, store.save):
+    try:
+        write(candles(range(50, 9000)), "BTCUSDT", "1h")
+    except StoreFull as error:
+        print(type(error).__name__)
+print(len(store.load("BTCUSDT", "1h")))
+"""
+
+
+def test_real_file_size_limit_is_a_clear_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FILE_SIZE_LIMIT, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["StoreFull", "StoreFull", "100"], done.stderr
+    names = sorted(path.name for path in (tmp_path / "BTCUSDT").iterdir())
+    assert names == [".1h.lock", "1h.tail.parquet"]
+
+
+@pytest.mark.parametrize("step", ["create", "sync", "replace", "sync_folder"])
+def test_error_in_any_step_names_the_file(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    store.save(candles(range(9)), *NAMES)
+
+    def refuse(*args: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_commit, step, refuse)
+        with pytest.raises(StoreError, match=r"1h\.parquet: Input/output error"):
+            store.append(candles([9]), *NAMES)
+    assert not any(name.endswith(".tmp") for name in _files_of(store))
+    assert store.append(candles([9]), *NAMES).rows_total == 10
+
+
+def test_clean_up_that_fails_does_not_hide_the_error(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save(candles(range(9)), *NAMES)
+    real = _commit.unlink
+
+    def refuse(*args: object) -> None:
+        monkeypatch.setattr(_commit, "unlink", refuse)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_commit, "write", refuse)
+    with pytest.raises(StoreFull):
+        store.append(candles([9]), *NAMES)
+    monkeypatch.setattr(_commit, "unlink", real)
+
+
+def test_write_that_takes_a_part_goes_on(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = _commit.write
+    monkeypatch.setattr(_commit, "write", lambda fd, data: real(fd, data[:100]))
+    monkeypatch.setattr(_commit, "_FLUSH_BYTES", 256)
+    store.save(candles(range(99)), *NAMES)
+    pd.testing.assert_frame_equal(store.load(*NAMES), candles(range(99)))
+
+
+@pytest.mark.parametrize("where", ["root", "symbol"])
+def test_file_in_place_of_a_folder_is_a_clear_error(tmp_path: Path, where: str) -> None:
+    root = tmp_path / "candles"
+    if where == "symbol":
+        root.mkdir()
+    (root if where == "root" else root / "BTCUSDT").write_bytes(b"")
+    store = ParquetStore(root)
+    with pytest.raises(StoreError, match="a folder of this path is a file"):
+        store.append(candles([1]), *NAMES)
+    with pytest.raises(StoreError, match="a folder of this path is a file"):
+        store.load(*NAMES)
+
+
+def test_series_of_a_root_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    with pytest.raises(StoreError, match="is a file"):
+        ParquetStore(tmp_path / "x").series()
+
+
+@pytest.mark.parametrize("call", ["append", "load"])
+def test_missing_permission_is_a_clear_error(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    store.append(candles([1]), *NAMES)
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    if call == "append":
+        monkeypatch.setattr(_commit, "create", refuse)
+    else:
+        monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StoreError, match="permission denied"):
+        store.append(candles([2]), *NAMES) if call == "append" else store.load(*NAMES)
+
+
+def test_recorded_series_come_back_equal(store: ParquetStore) -> None:
+    path = market_data() / "klines" / "binance_spot_BNBUSDT-1h_2017-2020.csv"
+    raw = pd.read_csv(path, header=None).iloc[:, :11]
+    raw.columns = [
+        "timestamp", "open", "high", "low", "close", "volume", "close_time",
+        "quote_volume", "trades", "taker_buy_base", "taker_buy_quote",
+    ]  # fmt: skip
+    opened = pd.to_datetime(raw["timestamp"], format="ISO8601").astype("datetime64[ms]")
+    rows = frames.coerce(raw.assign(timestamp=opened.astype("int64")))
+    for part in np.array_split(np.arange(len(rows)), 9):
+        store.append(rows.iloc[part], "BNBUSDT", "1h")
+    stored = store.load("BNBUSDT", "1h")
+    assert frames.digest(stored) == frames.digest(rows)
+    assert store.append(rows, "BNBUSDT", "1h").rows_added == 0
+    assert store.verify("BNBUSDT", "1h") == []
+    stats = store.get_stats("BNBUSDT", "1h")
+    assert stats.missing == sum(gap.missing for gap in store.gaps("BNBUSDT", "1h")) > 0
