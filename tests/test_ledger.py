@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import sqlite3
 import stat
+import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -130,9 +131,7 @@ def test_open_text_file_is_refused_and_untouched(path: Path) -> None:
 @pytest.mark.parametrize(
     "statement", ["CREATE TABLE theirs (a)", "PRAGMA application_id = 77"], ids=["table", "id"]
 )
-def test_open_other_programs_database_is_refused_and_untouched(
-    path: Path, statement: str
-) -> None:
+def test_open_other_programs_database_is_refused_and_untouched(path: Path, statement: str) -> None:
     path.parent.mkdir()
     theirs = sqlite3.connect(path)
     theirs.execute(statement)
@@ -217,33 +216,32 @@ def test_threads_claim_each_key_once(path: Path) -> None:
 
 
 def test_processes_open_a_new_file_at_once_and_claim_each_key_once(path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(4) as pool:
-        claims = pool.starmap(_claim_all, [(path, 20)] * 4)
-    assert sorted(key for claimed in claims for key in claimed) == list(range(20))
+    claim_all = """
+        for number in range(20):
+            if ledger.begin_call(str(number), now_ms=0, expires_ms=10) is None:
+                print(number)
+        """
+    processes = [_start(path, claim_all) for _ in range(4)]
+    claims = [process.communicate(timeout=30)[0].split() for process in processes]
+    assert sorted(int(key) for claimed in claims for key in claimed) == list(range(20))
 
 
 def test_killed_process_leaves_what_it_had_reported(path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    process = spawn.Process(target=_write_and_die, args=(path,))
-    process.start()
-    process.join(30)
-    assert process.exitcode == 9
+    write_and_die = """
+        for number in range(100):
+            ledger.set_ban("venue", number, "x")
+        os._exit(9)
+        """
+    process = _start(path, write_and_die)
+    process.communicate(timeout=30)
+    assert process.returncode == 9
     with Ledger(path) as ledger:
         assert ledger.ban_until_ms("venue") == 99
 
 
-def _claim_all(path: Path, count: int) -> list[int]:
-    with Ledger(path) as ledger:
-        return [
-            number
-            for number in range(count)
-            if ledger.begin_call(str(number), now_ms=0, expires_ms=10) is None
-        ]
-
-
-def _write_and_die(path: Path) -> None:
-    ledger = Ledger(path)
-    for number in range(100):
-        ledger.set_ban("venue", number, "x")
-    os._exit(9)
+def _start(path: Path, work: str) -> subprocess.Popen[str]:
+    head = "import os, sys\nfrom velas.ledger import Ledger\nwith Ledger(sys.argv[1]) as ledger:"
+    code = head + textwrap.indent(textwrap.dedent(work), "    ")
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
+    )

@@ -386,9 +386,7 @@ async def test_stop_shorter_than_the_present_one_changes_nothing(manual: ManualC
 
     tasks = [
         asyncio.create_task(
-            subject.execute_with_retry(
-                lambda n=n: refused(*n), HISTORY, safe_to_repeat=False
-            )
+            subject.execute_with_retry(lambda n=n: refused(*n), HISTORY, safe_to_repeat=False)
         )
         for n in ((1, 100), (2, 3))
     ]
@@ -454,9 +452,7 @@ async def test_after_stop_first_request_refused_keeps_others_back(manual: Manual
     assert len(call.sent_s) + len(others.sent_s) == 2 + 6
 
 
-async def test_refusal_is_warned_of(
-    clock: ManualClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_refusal_is_warned_of(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         await limiter(clock).execute_with_retry(
             Script(clock, RateLimited("too many", retry_after_s=3)), HISTORY

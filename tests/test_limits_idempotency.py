@@ -47,9 +47,7 @@ def quick() -> ManualClock:
     return ManualClock(auto=True)
 
 
-def limiter(
-    clock: ManualClock, ledger: Ledger | None = None, **settings: float
-) -> RateLimiter:
+def limiter(clock: ManualClock, ledger: Ledger | None = None, **settings: float) -> RateLimiter:
     config = RateLimitConfig(**settings)  # type: ignore[arg-type]
     return RateLimiter(config, venue="venue", clock=clock, ledger=ledger)
 
@@ -75,9 +73,7 @@ async def test_key_empty_is_refused(quick: ManualClock) -> None:
 
 async def test_key_in_flight_is_shared(clock: ManualClock) -> None:
     subject, calls = limiter(clock), Calls(clock)
-    tasks = [
-        asyncio.create_task(subject.execute_with_retry(calls, ORDER, "k")) for _ in range(5)
-    ]
+    tasks = [asyncio.create_task(subject.execute_with_retry(calls, ORDER, "k")) for _ in range(5)]
     await clock.run_for(1)
     assert await asyncio.gather(*tasks) == [{"n": 1}] * 5
     assert calls.began == 1
@@ -85,9 +81,7 @@ async def test_key_in_flight_is_shared(clock: ManualClock) -> None:
 
 async def test_key_in_flight_failure_reaches_all_and_releases(clock: ManualClock) -> None:
     subject, calls = limiter(clock), Calls(clock, BadRequest("no"))
-    tasks = [
-        asyncio.create_task(subject.execute_with_retry(calls, ORDER, "k")) for _ in range(2)
-    ]
+    tasks = [asyncio.create_task(subject.execute_with_retry(calls, ORDER, "k")) for _ in range(2)]
     await clock.run_for(1)
     errors = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(error) for error in errors] == [BadRequest, BadRequest]
@@ -411,8 +405,6 @@ async def _nothing() -> None:
 async def _passes(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
-
-
 
 
 def _running(subject: RateLimiter, key: str) -> asyncio.Task[None]:

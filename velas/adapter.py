@@ -227,8 +227,8 @@ class ExchangeAdapter(ABC):
     ) -> AsyncIterator[pd.DataFrame]:
         """Iterate over the closed candles of a range as non-empty pages, ascending.
 
-        The first page finds where the series begins; the next ones are fetched ahead, a
-        few at a time. Closing the iterator cancels what is under way.
+        Pages are fetched ahead, a few at a time, once the first one has shown where the
+        series begins. Closing the iterator cancels what is under way.
         """
         _check_range(start_ms, end_ms)
         return self._pages(symbol, self._grid(interval), start_ms, end_ms)
@@ -241,11 +241,15 @@ class ExchangeAdapter(ABC):
         end_ms = min(end_ms, grid.floor(due_ms))
         if start_ms >= end_ms:
             return
-        first = await self.fetch_candles(market.symbol, grid, start_ms=start_ms, end_ms=end_ms)
-        if first.empty:
-            return
-        yield first
-        windows = self._windows(grid, _last_ms(first) + 1, end_ms)
+        if self.capabilities.probe_listing:
+            # this page begins where the series does, however long before that the range begins
+            page = await self.fetch_candles(market.symbol, grid, start_ms=start_ms, end_ms=end_ms)
+            if not page.empty:
+                yield page
+            if len(page) < self.capabilities.page_rows:
+                return
+            start_ms = _last_ms(page) + 1
+        windows = self._windows(grid, start_ms, end_ms)
         ahead: deque[asyncio.Task[list[pd.DataFrame]]] = deque()
         try:
             while windows or ahead:

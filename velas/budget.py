@@ -211,7 +211,9 @@ class Budget:
 
     async def _wait(self, waiter: _Waiter) -> None:
         ticket = waiter.ticket
-        _LOG.debug("%s: %s request of weight %d waits", self.venue, ticket.lane.value, ticket.weight)
+        _LOG.debug(
+            "%s: %s request of weight %d waits", self.venue, ticket.lane.value, ticket.weight
+        )
         try:
             await waiter.future
         except BaseException:

@@ -161,14 +161,14 @@ class KeyedCalls:
                 return
             result = await call(keyed)
             self._keep(keyed, result, codec, ledger)
-        except asyncio.CancelledError:
-            self._end(keyed, ledger)
-            raise
         except OrderUnknown as error:
             keyed.outcome.set_exception(error)
-        except BaseException as error:
+        except Exception as error:
             self._release(keyed, ledger)
             keyed.outcome.set_exception(error)
+        except BaseException:  # stopped: nobody waits any more, or its event loop ends
+            self._end(keyed, ledger)
+            raise
         else:
             keyed.outcome.set_result(result)
 
@@ -215,6 +215,8 @@ class KeyedCalls:
             )  # fmt: skip
 
     def _end(self, keyed: KeyedCall, ledger: Ledger | None = None) -> None:
+        if keyed.outcome.done():
+            return
         if keyed.is_order and keyed.sent:
             keyed.outcome.set_exception(
                 OrderUnknown(

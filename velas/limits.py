@@ -223,7 +223,8 @@ class RateLimiter:
     ) -> _T:
         ticket = await attempts.admitted(self._budget.acquire(lane, weight, max_wait_s=wait_s))
         self._count(ticket, is_repeat=attempts.sent > 1)
-        token = _TICKET.set((self, ticket))
+        outer = _TICKET.get()
+        _TICKET.set((self, ticket))
         try:
             with nullcontext() if keyed is None else keyed.sending():
                 result = await call()
@@ -231,7 +232,8 @@ class RateLimiter:
             self._failed(ticket, error)
             raise
         finally:
-            _TICKET.reset(token)
+            # Not by token: the garbage collector may end this coroutine in another context.
+            _TICKET.set(outer)
         self._budget.settle(ticket, None)
         return result
 

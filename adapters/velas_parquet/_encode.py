@@ -25,7 +25,7 @@ _ENCODINGS = {
 
 
 def encode(file: Temp, tables: Iterable[pa.Table], header: Header, *, compression: str) -> None:
-    """Write tables, one row group each, and the index of checksums."""
+    """Write tables, none of them empty, one row group each, and the index of checksums."""
     collected: list[pq.FileMetaData] = []
     writer = pq.ParquetWriter(
         file,
@@ -42,10 +42,9 @@ def encode(file: Temp, tables: Iterable[pa.Table], header: Header, *, compressio
     spans = []
     try:
         for table in tables:
-            if table.num_rows:
-                stamps = times(table)
-                spans.append((int(stamps[0]), int(stamps[-1])))
-                writer.write_table(table, row_group_size=table.num_rows)
+            stamps = times(table)
+            spans.append((int(stamps[0]), int(stamps[-1])))
+            writer.write_table(table, row_group_size=table.num_rows)
         writer.add_key_value_metadata(header.to_metadata())
         file.hold()
         writer.close()

@@ -124,13 +124,11 @@ class Digest:
     columns: list[int] = attrs.field(factory=lambda: [0] * len(SCHEMA.names))
 
     def add(self, table: pa.Table) -> pa.Table:
-        """Count a table in; return it."""
+        """Count a table that has rows in; return it."""
         stamps = times(table)
-        if len(stamps):
-            rising = bool(stamps[0] > self.last_ms and (np.diff(stamps) > 0).all())
-            self.ascending &= rising
-            self.last_ms = int(stamps[-1])
-            self.rows += len(stamps)
+        self.ascending &= bool(stamps[0] > self.last_ms and (np.diff(stamps) > 0).all())
+        self.last_ms = int(stamps[-1])
+        self.rows += len(stamps)
         for place, name in enumerate(SCHEMA.names):
             numbers, null = values(table.column(name))
             crc = zlib.crc32(np.ascontiguousarray(numbers).data, self.columns[place])

@@ -18,7 +18,7 @@ from velas.models import AppendResult
 from velas_parquet import _commit
 from velas_parquet._encode import encode, regroup
 from velas_parquet._errors import translated
-from velas_parquet._files import open_part, read_all
+from velas_parquet._files import read_all
 from velas_parquet._lock import SeriesLock
 from velas_parquet._mapping import Header
 from velas_parquet._merge import EMPTY, Comparison, Digest, overlay, overlay_stream
@@ -155,15 +155,8 @@ class Series:
             self.tail_path, partial(encode, tables=[merged], header=header, compression="none")
         )
         self.has_written_tail = True
-        self._remember(merged)
-
-    def _remember(self, tail: pa.Table) -> None:
-        # or the next append would read back what this one has just written
-        part = open_part(self.tail_path)
-        if part is not None:
-            with part:
-                self._cache.tail = part.footer
-                self._cache.tail_rows = (part.footer, tail)
+        with self.snapshot() as written:
+            written.remember_tail(merged)
 
     def _fold_at(self, now: Snapshot, appended: int) -> int:
         # a fold rewrites the main file (n rows), every append the tail (t rows): with b rows

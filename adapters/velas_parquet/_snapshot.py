@@ -79,6 +79,10 @@ class Snapshot:
             kept = self._cache.tail_rows = (self.tail.footer, self.tail.read().combine_chunks())
         return kept[1]
 
+    def remember_tail(self, rows: pa.Table) -> None:
+        """Keep the rows just written, or the next append would read them back."""
+        self._cache.tail_rows = (self.footers[-1], rows)
+
     def main_tables(self) -> Iterator[pa.Table]:
         """Read the main file, a row group at a time."""
         if self.main is not None:

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from velas.cli import demo
+from velas.history import Plan, Report
+from velas.models import Usage
 from velas_parquet import ParquetStore
 
 
 @pytest.fixture(autouse=True)
-def _temporary(monkeypatch, tmp_path):
+def temporary(monkeypatch, tmp_path):
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
 
-def test_demo_shows_every_step_and_leaves_nothing_behind(velas, _temporary, monkeypatch):
+def test_demo_shows_every_step_and_leaves_nothing_behind(velas, temporary, monkeypatch):
     # nothing of the user's environment may reach the demo
     monkeypatch.setenv("REST_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("EXCHANGE", "kraken")
@@ -29,7 +30,7 @@ def test_demo_shows_every_step_and_leaves_nothing_behind(velas, _temporary, monk
     assert result.exit_code == 0, result.output
     for word in ("misbehaved 4 times", "3 (14)", "all equal", "are gone", "All is well"):
         assert word in result.stdout
-    assert list(_temporary.iterdir()) == []
+    assert list(temporary.iterdir()) == []
     assert not Path("elsewhere").exists()
     assert max(map(len, result.stdout.splitlines())) <= 80
 
@@ -44,15 +45,16 @@ def test_demo_json_into_a_folder_keeps_the_files(velas):
     assert found["update"]["requests"] <= 1
     assert found["rows_equal"] == sum(one["present"] for one in found["verify"]["series"])
     store = ParquetStore("kept/candles/binance_spot")
-    assert sum(len(store.load(one.symbol, one.interval)) for one in store.series()) == (
-        found["rows_equal"]
+    assert (
+        sum(len(store.load(one.symbol, one.interval)) for one in store.series())
+        == (found["rows_equal"])
     )
 
 
-def test_demo_plays_futures_too_and_keeps_on_request(velas, _temporary):
+def test_demo_plays_futures_too_and_keeps_on_request(velas, temporary):
     result = velas("--exchange", "binance_futures", "demo", "--keep")
     assert result.exit_code == 0, result.output
-    (folder,) = _temporary.iterdir()
+    (folder,) = temporary.iterdir()
     assert str(folder) in result.stdout.replace("\n", "")
     assert (folder / "candles" / "binance_futures").is_dir()
 
@@ -85,18 +87,18 @@ def test_demo_without_the_shipped_settings_says_so(velas, monkeypatch):
 
 
 @pytest.mark.parametrize("stop_at", [1, 2])
-def test_demo_stopped_is_130_and_leaves_nothing_behind(velas, monkeypatch, _temporary, stop_at):
+def test_demo_stopped_is_130_and_leaves_nothing_behind(velas, monkeypatch, temporary, stop_at):
     calls: list[bool] = []
-    real = demo._download
+    done = (Plan("binance_spot", ()), Report((), Usage(), 0.0))
 
     def download(settings, tell, *, update):
         calls.append(update)
-        return None if len(calls) == stop_at else real(settings, tell, update=update)
+        return None if len(calls) == stop_at else done
 
     monkeypatch.setattr("velas.cli.demo._download", download)
     result = velas("demo", "--json")
     assert (result.exit_code, result.stdout) == (130, "")
-    assert list(_temporary.iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_demo_that_finds_a_difference_fails_and_names_it(velas, monkeypatch):

@@ -89,9 +89,7 @@ def test_download_symbols_of_the_file_that_are_unknown_fail_alone(velas, venue):
 
 
 @pytest.mark.parametrize("error", [Unavailable("no way"), RestrictedLocation("not you")])
-def test_download_venue_not_reachable_is_3_and_nothing_on_stdout(
-    velas, venue, monkeypatch, error
-):
+def test_download_venue_not_reachable_is_3_and_nothing_on_stdout(velas, venue, monkeypatch, error):
     async def fail():
         raise error
 
@@ -135,20 +133,15 @@ def test_download_plan_that_fails_for_a_symbol_is_1_and_named(velas, venue):
 
 def test_download_start_and_end_are_half_open(velas, venue):
     first = int(venue.series["BTC/USDT", "1h"]["timestamp"].iloc[3])
-    found = document(
-        velas(
-            "download", "--symbol", "BTCUSDT", "--interval", "1h", "--json",
-            "--start", str(first), "--end", str(first + 5 * HOUR),
-        )  # fmt: skip
-    )
+    span = ("--start", str(first), "--end", str(first + 5 * HOUR))
+    one = ("--symbol", "BTCUSDT", "--interval", "1h")
+    found = document(velas("download", *one, *span, "--json"))
     (one,) = found["series"]
     assert (one["first_ms"], one["last_ms"]) == (first, first + 4 * HOUR)
 
 
 def test_download_repeated_names_count_once(velas, venue):
-    found = document(
-        velas("download", *BOTH, *BOTH, "--months", "1", "--parallel", "1", "--json")
-    )
+    found = document(velas("download", *BOTH, *BOTH, "--months", "1", "--parallel", "1", "--json"))
     assert len(found["series"]) == 2
 
 

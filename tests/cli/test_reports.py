@@ -33,7 +33,11 @@ def test_exit_code_interrupted_goes_before_all_else():
 
 
 def test_exit_code_every_series_unreachable_is_3():
-    lost = attrs.evolve(WHOLE, error="no way", unreachable=True)
+    @attrs.frozen
+    class Lost(SeriesReport):
+        unreachable: bool = True
+
+    lost = Lost("fake", "BTCUSDT", "1h", 0, 0, None, None, error="no way")
     assert exit_code(report(lost, lost)) == UNREACHABLE
     assert exit_code(report(lost, WHOLE)) == FAILED
 

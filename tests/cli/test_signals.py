@@ -18,6 +18,7 @@ from velas.cli.signals import Stopped, stop_on_signals, until_stopped
 from velas.testing import Fault, FaultPlan, StandInVenue
 from velas_parquet import ParquetStore
 
+YEAR = ("--interval", "1h", "--months", "12", "--json")
 YEARS = ("--interval", "1h", "--months", "60", "--json")
 
 
@@ -58,14 +59,15 @@ def wait_for(venue: StandInVenue, path: str, number: int) -> None:
 def test_download_interrupted_keeps_what_arrived_and_says_130(tmp_path, number):
     stall = [None] * 5 + [Fault.latency(60)] * 60
     plan = FaultPlan.script(stall, path="klines")
-    with StandInVenue(faults=plan).in_thread() as venue, download(venue, *YEARS) as process:
+    with StandInVenue(faults=plan).in_thread() as venue, download(venue, *YEAR) as process:
         wait_for(venue, "klines", 8)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stopping, keeping what is here" in err
     (series,) = json.loads(out)["series"]
-    assert series["rows_total"] == len(ParquetStore("data/candles/binance_spot").load("BTCUSDT", "1h"))
+    stored = ParquetStore("data/candles/binance_spot").load("BTCUSDT", "1h")
+    assert series["rows_total"] == len(stored)
     assert series["rows_added"] > 0
     assert "Traceback" not in err
 
@@ -73,16 +75,26 @@ def test_download_interrupted_keeps_what_arrived_and_says_130(tmp_path, number):
 def test_download_interrupted_goes_on_where_it_stopped(tmp_path):
     stall = [None] * 5 + [Fault.latency(60)] * 60
     plan = FaultPlan.script(stall, path="klines")
-    with StandInVenue(faults=plan).in_thread() as venue, download(venue, *YEARS) as process:
+    with StandInVenue(faults=plan).in_thread() as venue, download(venue, *YEAR) as process:
         wait_for(venue, "klines", 8)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     stored = len(ParquetStore("data/candles/binance_spot").load("BTCUSDT", "1h"))
-    with StandInVenue().in_thread() as venue, download(venue, *YEARS) as process:
+    with StandInVenue().in_thread() as venue, download(venue, *YEAR) as process:
         out, _ = process.communicate(timeout=60)
     (series,) = json.loads(out)["series"]
     assert process.returncode == 0
     assert series["rows_added"] == series["rows_total"] - stored
+
+
+def test_download_interrupted_with_every_place_in_flight_taken_does_not_wait_for_answers(tmp_path):
+    stall = [None] * 5 + [Fault.latency(60)] * 60
+    plan = FaultPlan.script(stall, path="klines")
+    with StandInVenue(faults=plan).in_thread() as venue, download(venue, *YEARS) as process:
+        wait_for(venue, "klines", 24)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=9)  # less than one request's time-out
+    assert process.returncode == 130
 
 
 def test_download_interrupted_while_planning_is_130_and_valid_json(tmp_path):
@@ -110,15 +122,20 @@ def test_download_interrupted_twice_aborts(tmp_path):
 
 async def test_first_signal_sets_the_event_and_second_aborts(monkeypatch, capsys):
     ended: list[int] = []
-    monkeypatch.setattr("velas.cli.signals.os._exit", ended.append)
+    over = asyncio.Event()
+
+    def end(code: int) -> None:
+        ended.append(code)
+        over.set()
+
+    monkeypatch.setattr("velas.cli.signals.os._exit", end)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(stop.wait(), 5)
         assert ended == []
         os.kill(os.getpid(), signal.SIGTERM)
-        while not ended:
-            await asyncio.sleep(0)
+        await asyncio.wait_for(over.wait(), 5)
     assert ended == [130]
     assert "\x1b[?25h" in capsys.readouterr().err
 

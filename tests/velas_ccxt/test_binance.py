@@ -363,6 +363,21 @@ async def test_iter_candles_from_before_the_listing_skips_to_it(clock: ManualClo
         assert venue.count("klines") == 1 + -(-(rows - 1000) // 999)
 
 
+async def test_iter_candles_of_less_than_a_page_is_one_request(clock: ManualClock) -> None:
+    async with opened(clock) as (venue, exchange):
+        start, end = newest(venue, 30)
+        pages = exchange.iter_candles("BTCUSDT", "1h", start_ms=start, end_ms=end)
+        assert [len(page) async for page in pages] == [30]
+        assert venue.count("klines") == 1
+
+
+async def test_iter_candles_before_the_listing_gives_no_page(clock: ManualClock) -> None:
+    async with opened(clock) as (venue, exchange):
+        pages = exchange.iter_candles("BTCUSDT", "1h", start_ms=0, end_ms=10**12)
+        assert [page async for page in pages] == []
+        assert venue.count("klines") == 1
+
+
 async def test_iter_candles_with_bars_off_the_grid_misses_none(clock: ManualClock) -> None:
     step = 60_000
     start = clock.now_ms() // step * step - 5_000 * step

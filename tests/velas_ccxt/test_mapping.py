@@ -94,6 +94,7 @@ BROKEN = {
     "last row short": page(row(0), row(1)[:7]),
     "an empty row": page(row(0), []),
     "a row in a row": page([row()]),
+    "a bracket too many": page(row(0), row(1)).replace("],[", "],[["),
     "a nested value": page(row(0, o=["1"])),
     "two documents": page(row(0)) + page(row(1)),
     "empty text": page(row(0, c="")),

@@ -16,6 +16,8 @@ from velas.errors import StoreCorrupt, StoreError
 from velas.testing import ManualClock
 from velas.testing.contracts.store import candles
 from velas_parquet import ParquetStore, _encode
+from velas_parquet._files import Footer
+from velas_parquet._merge import Comparison
 
 MAIN, TAIL = "1h.parquet", "1h.tail.parquet"
 
@@ -160,6 +162,17 @@ def test_file_of_another_interval_is_refused(folder: Path, call: str) -> None:
     with pytest.raises(StoreError, match="candles of 1h, not of 2h"):
         store.load("BTCUSDT", "2h") if call == "load" else store.save(candles([1]), "BTCUSDT", "2h")
     assert (folder / "2h.parquet").exists()
+
+
+def test_load_whose_decoder_fails_names_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **known: object) -> None:
+        raise pa.ArrowInvalid("no such encoding")
+
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    with pytest.raises(StoreCorrupt, match=r"cannot be read \(no such encoding\)"):
+        _load(folder)
 
 
 def test_damaged_main_does_not_leak_files(folder: Path) -> None:
@@ -344,9 +357,13 @@ def test_verify_finds_what_checksums_cannot(folder: Path, monkeypatch: pytest.Mo
     assert "row group 0 is not what its index says" in text
 
 
-def test_verify_finds_a_wrong_overlap(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from velas_parquet._merge import Comparison
+def test_verify_finds_a_wrong_row_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Footer, "rows", property(lambda self: 7))
+    found = ParquetStore(folder.parent).verify("BTCUSDT", "1h")
+    assert "40 rows, its footer says 7" in found[0].problem
 
+
+def test_verify_finds_a_wrong_overlap(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Comparison, "replaced_in_main", property(lambda self: 7))
         ParquetStore(folder.parent).append(candles([60]), "BTCUSDT", "1h")

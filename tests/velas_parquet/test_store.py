@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from velas import frames
 from velas.errors import ConfigError, StoreCorrupt, StoreError, StoreFull
 from velas.models import SeriesId
 from velas.testing.contracts.store import candles
-from velas_parquet import ParquetStore, _commit, _encode, _files, _snapshot
+from velas_parquet import ParquetStore, _commit, _encode, _files, _mapping, _snapshot
 
 NAMES = ("BTCUSDT", "1h")
 
@@ -83,6 +84,32 @@ def test_append_of_stored_rows_touches_no_file_but_syncs_the_folder(
     store.append(candles([1, 2]), *NAMES)
     assert disk.steps == ["sync_folder"]
     assert (store.root / "BTCUSDT" / "1h.tail.parquet").stat() == before
+
+
+def test_append_to_an_empty_series_is_whole(store: ParquetStore) -> None:
+    store.save(candles([]), *NAMES)
+    assert store.series() == [SeriesId(*NAMES)]
+    store.append(candles([1]), *NAMES)
+    assert store.verify(*NAMES) == []
+    assert store.get_stats(*NAMES).rows == 1
+
+
+def test_load_of_one_column_by_its_bare_name(store: ParquetStore) -> None:
+    store.save(candles([1]), *NAMES)
+    assert list(store.load(*NAMES, columns="close").columns) == ["close"]
+
+
+def test_file_written_without_an_installed_velas_says_unknown(
+    store: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    _mapping._version.cache_clear()
+    monkeypatch.setattr(_mapping, "version", absent)
+    store.save(candles([1]), *NAMES)
+    _mapping._version.cache_clear()
+    assert store.get_stats(*NAMES).provenance["velas"] == "unknown"
 
 
 def test_compact_folds_and_counts(store: ParquetStore) -> None:
@@ -385,6 +412,21 @@ def test_write_that_takes_a_part_goes_on(
     monkeypatch.setattr(_commit, "_FLUSH_BYTES", 256)
     store.save(candles(range(99)), *NAMES)
     pd.testing.assert_frame_equal(store.load(*NAMES), candles(range(99)))
+
+
+def test_temp_held_back_or_closed_writes_nothing(tmp_path: Path) -> None:
+    with _commit.Temp(tmp_path / "x") as file:
+        file.write(b"sent")
+        file.hold()
+        file.write(b"held")
+        file.flush()
+        assert (tmp_path / "x").read_bytes() == b"sent"
+        assert file.take() == b"held"
+        file.write(b"late")
+        file.close()
+        file.flush()
+        file.write(b"later")
+    assert (tmp_path / "x").read_bytes() == b"sent"
 
 
 @pytest.mark.parametrize("where", ["root", "symbol"])

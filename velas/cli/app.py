@@ -47,11 +47,11 @@ class VelasGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which ones there are."""
         name = args[0]
-        if name in COMMANDS or name.startswith("-"):
-            return super().resolve_command(ctx, args)
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        guess = f" (did you mean {near[0]!r}?)" if near else ""
-        ctx.fail(f"no command {name!r}{guess}; there are: {', '.join(COMMANDS)}")
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            guess = f" (did you mean {near[0]!r}?)" if near else ""
+            ctx.fail(f"no command {name!r}{guess}; there are: {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands' short helps without importing the commands."""
@@ -68,19 +68,13 @@ class VelasGroup(click.Group):
         **extra: Any,
     ) -> Any:
         """Run a command line and exit with its code; every error becomes one message."""
-        common = Common()
-        run = super().main
+        common, run = Common(), super().main
+        extra |= {"complete_var": complete_var, "windows_expand_args": windows_expand_args}
         if not standalone_mode:
-            return run(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            return run(args, prog_name, standalone_mode=False, **extra)
         line = list(sys.argv[1:] if args is None else args) or ["--help"]
-        code = guard(
-            lambda: run(
-                line, "velas", complete_var, False, windows_expand_args,
-                obj=common, **extra,
-            ),
-            common,
-        )  # fmt: skip
-        sys.exit(code)
+        extra["obj"] = common
+        sys.exit(guard(lambda: run(line, "velas", standalone_mode=False, **extra), common))
 
 
 @click.group(

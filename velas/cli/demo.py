@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import click
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_MARKETS = {"binance_spot": "spot", "binance_futures": "futures"}
+_MARKETS: dict[str, Literal["spot", "futures"]] = {
+    "binance_spot": "spot",
+    "binance_futures": "futures",
+}
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 
@@ -111,8 +114,7 @@ def _venue(name: str) -> Iterator[StandInVenue]:
     from velas.testing import GeneratedCandles, StandInVenue
 
     candles = GeneratedCandles(seed=7, outages={"BTCUSDT": [_outage()]})
-    market = "futures" if name == "binance_futures" else "spot"
-    with StandInVenue(market, candles=candles, faults=_faults()).in_thread() as venue:
+    with StandInVenue(_MARKETS[name], candles=candles, faults=_faults()).in_thread() as venue:
         yield venue
 
 
@@ -162,12 +164,12 @@ def _play(settings: Settings, venue: StandInVenue, *, quiet: bool) -> _Told | No
     first = _download(settings, tell, update=False)
     if first is None:
         return None
-    faults = [record.fault.kind for record in list(venue.requests) if record.fault is not None]
+    faults = [str(one.fault.kind) for one in list(venue.requests) if one.fault is not None]
     tell(
         f"The exchange misbehaved {len(faults)} times ({', '.join(faults)});\n"
         f"{count(first[1].usage.retries)} requests were repeated, nothing was lost."
     )
-    tell("\n2. Ask again. What is stored, and what the exchange proved not to have, is known.")
+    tell("\n2. Ask again. What is stored, and what the exchange does not have, is known.")
     second = _download(settings, tell, update=True)
     if second is None:
         return None
@@ -184,9 +186,7 @@ def _introduce(settings: Settings, venue: StandInVenue, tell: _Teller) -> None:
     tell("\n1. Fetch a month of three pairs at three intervals.")
 
 
-def _download(
-    settings: Settings, tell: _Teller, *, update: bool
-) -> tuple[Plan, Report] | None:
+def _download(settings: Settings, tell: _Teller, *, update: bool) -> tuple[Plan, Report] | None:
     tell(f"   $ velas download{' --update' if update else ''}\n")
     fetched: Fetched = asyncio.run(fetch(settings, _planner(settings, update=update)))
     if fetched.error is not None:
@@ -237,9 +237,7 @@ def _looked_at(
         )
 
 
-def _compare(
-    venue: StandInVenue, first: Plan, second: Plan, shelf: Shelf
-) -> tuple[int, list[str]]:
+def _compare(venue: StandInVenue, first: Plan, second: Plan, shelf: Shelf) -> tuple[int, list[str]]:
     """Compare every stored row with the venue's own series, all eleven columns."""
     from velas import frames
 

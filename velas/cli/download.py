@@ -59,9 +59,7 @@ def command(
     start_ms, end_ms = _range(start, end)
     settings = settings_of(common)
     wanted = _wanted(settings, symbols, intervals, start_ms, end_ms, months, update)
-    fetched = asyncio.run(
-        fetch(settings, _planner(wanted), parallel=parallel, plan_only=plan_only)
-    )
+    fetched = asyncio.run(fetch(settings, _planner(wanted), parallel=parallel, plan_only=plan_only))
     return finish(fetched, as_json=common.as_json)
 
 

@@ -52,27 +52,29 @@ async def fetch(
     try:
         with stop_on_signals() as stop:
             async with open_workplace(settings) as place:
-                started = time.monotonic()
-                try:
-                    plan = await until_stopped(planner(place), stop)
-                except Stopped:
-                    fetched = Fetched(None, _nothing(place, time.monotonic() - started))
-                    return fetched
-                if plan_only:
-                    fetched = Fetched(plan, None)
-                    return fetched
-                announce(plan)
-                fetched = Fetched(plan, await _run(place, plan, parallel, stop))
+                fetched = await _fetch(place, planner, parallel, plan_only, stop)
     except VelasError as error:
         if fetched is None:
             raise
-        return attrs.evolve(fetched, error=error)
+        fetched = attrs.evolve(fetched, error=error)
     return fetched
 
 
-async def _run(
-    place: Workplace, plan: Plan, parallel: int | None, stop: asyncio.Event
-) -> Report:
+async def _fetch(
+    place: Workplace, planner: Planner, parallel: int | None, plan_only: bool, stop: asyncio.Event
+) -> Fetched:
+    started = time.monotonic()
+    try:
+        plan = await until_stopped(planner(place), stop)
+    except Stopped:
+        return Fetched(None, _nothing(place, time.monotonic() - started))
+    if plan_only:
+        return Fetched(plan, None)
+    announce(plan)
+    return Fetched(plan, await _run(place, plan, parallel, stop))
+
+
+async def _run(place: Workplace, plan: Plan, parallel: int | None, stop: asyncio.Event) -> Report:
     from velas.history import run_plan
 
     history = place.settings.history

@@ -27,9 +27,7 @@ def write(text: str = "") -> None:
     click.echo(text)
 
 
-def show_table(
-    columns: Sequence[tuple[str, Justify]], rows: Iterable[Sequence[str]]
-) -> None:
+def show_table(columns: Sequence[tuple[str, Justify]], rows: Iterable[Sequence[str]]) -> None:
     """Write a table; only its last column is folded where the terminal is too narrow."""
     from rich.console import Console
     from rich.table import Column, Table
@@ -70,14 +68,10 @@ def moment(ts_ms: int | None) -> str:
 
 def size(number: int) -> str:
     """Return a number of bytes in the unit that suits it."""
-    amount = float(number)
-    for unit in ("B", "KB", "MB"):
-        if amount < 1000:
-            break
-        amount /= 1000
-    else:
-        unit = "GB"
-    return f"{amount:.1f} {unit}" if unit != "B" and amount < 10 else f"{amount:,.0f} {unit}"
+    power = min(3, (len(str(number)) - 1) // 3)
+    amount = number / 1000**power
+    digits = 1 if power and amount < 10 else 0
+    return f"{amount:,.{digits}f} {('B', 'KB', 'MB', 'GB')[power]}"
 
 
 def minutes(number: float) -> str:

@@ -104,6 +104,6 @@ def waiting_reason(exchange: Exchange, now_ms: int | None = None) -> str:
     if now.blocked_until_ms is not None:
         left_s = (now.blocked_until_ms - (now_ms or SYSTEM_CLOCK.now_ms())) / 1000
         return f"the venue said wait: {max(0.0, left_s):.0f} s"
-    if now.limit is not None and sum(now.waiting.values()):
+    if now.limit is not None and any(now.waiting.values()):
         return f"waiting for budget, {count(now.used)}/{count(now.limit)} used"
     return ""

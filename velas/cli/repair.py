@@ -99,9 +99,7 @@ def _wanted(place: Workplace, one: Checked, market: str) -> Wanted:
     interval = Interval(one.series.interval)
     wanted = Wanted((market,), (interval,), months=place.settings.history.months)
     if one.lacking:
-        return attrs.evolve(
-            wanted, start_ms=one.lacking[0].start_ms, end_ms=one.lacking[-1].end_ms
-        )
+        return attrs.evolve(wanted, start_ms=one.lacking[0].start_ms, end_ms=one.lacking[-1].end_ms)
     first_ms = place.store.get_stats(one.series.symbol, interval).first_ms
     # what is left may begin before or after the months that a download takes by default
     months_ms = wanted.months * 31 * 86_400_000

@@ -52,13 +52,11 @@ class Workplace:
     ledger: Ledger
 
 
-def settings_of(common: Common, **overrides: object) -> Settings:
+def settings_of(common: Common) -> Settings:
     """Return the settings that the shared options, the environment and the file give."""
     from velas.config import load_settings
 
-    return load_settings(
-        common.config, exchange=common.exchange, data_dir=common.data_dir, **overrides
-    )
+    return load_settings(common.config, exchange=common.exchange, data_dir=common.data_dir)
 
 
 @contextmanager

@@ -1,0 +1,50 @@
+"""The network is cut off: tests reach this machine and nothing else."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Address = Any
+
+
+@pytest.fixture(autouse=True)
+def _network_cut_off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection and every name look-up that leaves this machine."""
+    if request.node.get_closest_marker("network") is not None:
+        return
+    for name in ("connect", "connect_ex"):
+        real = getattr(socket.socket, name)
+        monkeypatch.setattr(socket.socket, name, _guarded(real))
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host: str | bytes | None, *args: Any, **kwargs: Any) -> Any:
+        _check(host)
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+def _guarded(real: Callable[[socket.socket, Address], Any]) -> Callable[..., Any]:
+    def guarded(self: socket.socket, address: Address) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            _check(address[0])
+        return real(self, address)
+
+    return guarded
+
+
+def _check(host: str | bytes | None) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name is None or name == "localhost":
+        return
+    try:
+        inside = ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        inside = False
+    # an error of its own kind: an OSError would look like a venue that is down
+    assert inside, f"a test tried to reach {name!r}; the network is cut off"
