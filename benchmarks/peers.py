@@ -46,7 +46,9 @@ async def bare(job: Job) -> int:
     async with aiohttp.ClientSession() as session:
 
         async def page(symbol: str, interval: str, start_ms: int) -> pa.Table:
-            query = f"symbol={symbol}&interval={interval}&startTime={start_ms}&endTime={job.end_ms - 1}"
+            query = (
+                f"symbol={symbol}&interval={interval}&startTime={start_ms}&endTime={job.end_ms - 1}"
+            )
             async with gate, session.get(f"{job.url}/api/v3/klines?{query}&limit=1000") as answer:
                 body = await answer.read()
             text = body[2:-2].replace(b"],[", b"\n")
@@ -69,7 +71,9 @@ async def ccxt_loops(job: Job, *, at_once: int) -> int:
     import ccxt.async_support as ccxt
     import pandas as pd
 
-    venue = ccxt.binance({"enableRateLimit": False, "options": {"fetchMarkets": {"types": ["spot"]}}})
+    venue = ccxt.binance(
+        {"enableRateLimit": False, "options": {"fetchMarkets": {"types": ["spot"]}}}
+    )
     host = "https://api.binance.com"
     venue.urls["api"] = {
         name: url.replace(host, job.url) for name, url in venue.urls["api"].items()

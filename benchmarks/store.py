@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from velas import frames
 from velas_parquet import ParquetStore
 
 __all__ = ["main", "minute_candles"]
@@ -73,6 +74,7 @@ def _measure(folder: Path, years: int, appends: int) -> list[Row]:
     frame = minute_candles(years * _YEAR_ROWS)
     store = ParquetStore(folder)
     plain, snappy = folder / "plain.parquet", folder / "snappy.parquet"
+    encoded = folder / "encoded.parquet"
     table = pa.Table.from_pandas(frame, preserve_index=False)
     rows: list[Row] = []
     save = _seconds(lambda: store.save(frame, *_SERIES), 3)
@@ -83,6 +85,14 @@ def _measure(folder: Path, years: int, appends: int) -> list[Row]:
     rows.append(("save, s", save, "pandas to_parquet", pandas_save))
     size = ours.stat().st_size / 1e6 / years
     rows.append(("MB a year", size, "pyarrow zstd", plain.stat().st_size / 1e6 / years))
+    bss = dict.fromkeys(frames.FLOAT_COLUMNS, "BYTE_STREAM_SPLIT")
+    delta = dict.fromkeys(frames.INT_COLUMNS, "DELTA_BINARY_PACKED")
+    pq.write_table(
+        table, encoded, compression="zstd", use_dictionary=False, column_encoding=bss | delta
+    )
+    rows.append(
+        ("MB a year", size, "pyarrow, same encodings", encoded.stat().st_size / 1e6 / years)
+    )
     rows.append(("MB a year", size, "pandas snappy", snappy.stat().st_size / 1e6 / years))
     load, read = _in_turn(
         lambda: store.load(*_SERIES), lambda: pq.read_table(ours).to_pandas(), times=7

@@ -110,7 +110,8 @@ def test_file_is_written_durably(path: Path) -> None:
 
 def test_close_again_is_harmless_and_use_after_it_is_told(path: Path) -> None:
     ledger = Ledger(path)
-    assert not ledger.closed
+    closed_at_first = ledger.closed
+    assert not closed_at_first
     ledger.close()
     ledger.close()
     assert ledger.closed

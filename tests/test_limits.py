@@ -7,6 +7,7 @@ import logging
 import math
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -386,7 +387,7 @@ async def test_stop_shorter_than_the_present_one_changes_nothing(manual: ManualC
 
     tasks = [
         asyncio.create_task(
-            subject.execute_with_retry(lambda n=n: refused(*n), HISTORY, safe_to_repeat=False)
+            subject.execute_with_retry(partial(refused, *n), HISTORY, safe_to_repeat=False)
         )
         for n in ((1, 100), (2, 3))
     ]
@@ -399,8 +400,8 @@ async def test_after_stop_one_goes_first_and_orders_do_not_wait_for_it(
     manual: ManualClock,
 ) -> None:
     subject = limiter(manual)
+    refusal = Script(manual, RateLimited("429", retry_after_s=5))
     with pytest.raises(RateLimited):
-        refusal = Script(manual, RateLimited("429", retry_after_s=5))
         await subject.execute_with_retry(refusal, ORDER)
     sent: list[str] = []
 
@@ -427,8 +428,8 @@ async def test_after_stop_first_request_that_hangs_holds_back_half_a_minute(
     manual: ManualClock,
 ) -> None:
     subject = limiter(manual)
+    refusal = Script(manual, RateLimited("429", retry_after_s=5))
     with pytest.raises(RateLimited):
-        refusal = Script(manual, RateLimited("429", retry_after_s=5))
         await subject.execute_with_retry(refusal, ORDER)
     hanging = asyncio.create_task(subject.execute_with_retry(lambda: manual.sleep(1e6), HISTORY))
     await manual.run_for(7)
@@ -604,8 +605,8 @@ async def test_clock_offset_small_correction_keeps_window(clock: ManualClock) ->
 async def test_given_up_request_still_counts_in_next_window(clock: ManualClock) -> None:
     subject = limiter(clock, minute())
     clock.advance(57)
+    call = Script(clock, RequestTimeout("x"))
     with pytest.raises(RequestTimeout):
-        call = Script(clock, RequestTimeout("x"))
         await subject.execute_with_retry(call, HISTORY, weight=30, safe_to_repeat=False)
     clock.advance(4)
     assert subject.snapshot().used == 30

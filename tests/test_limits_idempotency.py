@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from velas.errors import BadRequest, ConfigError, OrderUnknown, StoreError, Unavailable
+from velas.idempotency import KeyedCall
 from velas.ledger import Ledger
 from velas.limits import RateLimitConfig, RateLimiter, RequestType
 from velas.testing.clocks import ManualClock
@@ -246,7 +247,7 @@ def test_key_event_loop_closed_under_the_call(clock: ManualClock, lane: RequestT
             asyncio.run(again())
     else:
         assert asyncio.run(again()) == {"n": 2}
-    caller.get_coro().close()  # type: ignore[union-attr]
+    caller.get_coro().close()
     del caller
     gc.collect()
 
@@ -278,6 +279,14 @@ def test_key_shared_by_event_loops_of_two_threads() -> None:
     second.join(10)
     assert results == ["done", "done"]
     assert count == 1
+
+
+async def test_key_late_release_of_a_replaced_call_leaves_the_new_one(quick: ManualClock) -> None:
+    subject, calls = limiter(quick), Calls(quick)
+    await subject.execute_with_retry(calls, ORDER, "k")
+    replaced = KeyedCall("k", True, 0, asyncio.get_running_loop())
+    subject._keyed._release(replaced, None)
+    assert await subject.execute_with_retry(calls, ORDER, "k") == {"n": 1}
 
 
 # --- with a ledger

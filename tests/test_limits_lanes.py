@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from velas.budget import _Timer
 from velas.errors import ConfigError
 from velas.limits import RateLimitConfig, RateLimiter, RequestType, WeightLimit
 from velas.testing.clocks import ManualClock, ScaledClock
 
 HISTORY, LIVE, ORDER = RequestType.HISTORY, RequestType.LIVE, RequestType.ORDER
 MINUTE_MS = 1_700_000_040_000
+
+
+async def passes_until(happened: Callable[[], bool]) -> None:
+    for _ in range(50):
+        if happened():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never happened")
 
 
 class Bench:
@@ -142,8 +153,7 @@ async def test_cancel_at_the_moment_of_the_turn_gives_the_turn_to_the_next(bench
     first, second = bench.ask("a", HISTORY), bench.ask("b", HISTORY)
     await bench.clock.run_for(0.1)
     bench.clock.advance(0.4)
-    while not bench.limiter.snapshot().waiting[HISTORY] == 1:
-        await asyncio.sleep(0)
+    await passes_until(lambda: bench.limiter.snapshot().waiting[HISTORY] == 1)
     first.cancel()  # its turn has come, but it has not woken yet
     await bench.clock.run_for(0)
     assert bench.names() == ["b"]
@@ -157,8 +167,7 @@ async def test_cancel_at_the_moment_of_the_turn_after_a_stop(bench: Bench) -> No
     first, second = bench.ask("a", HISTORY), bench.ask("b", HISTORY)
     await bench.clock.run_for(0.1)
     bench.clock.advance(11)
-    while not bench.limiter.snapshot().waiting[HISTORY] == 1:
-        await asyncio.sleep(0)
+    await passes_until(lambda: bench.limiter.snapshot().waiting[HISTORY] == 1)
     first.cancel()
     await bench.clock.run_for(0)
     assert bench.names() == ["b"]
@@ -226,33 +235,80 @@ def test_event_loops_one_after_another_share_a_budget() -> None:
     assert bench.limiter.snapshot().used == 90
 
 
-def test_event_loop_closed_under_a_waiting_request_does_not_hold_up_others() -> None:
-    bench = Bench(RateLimitConfig(requests_per_second=2, weight_limits=[WeightLimit(60, 100)]))
+@contextmanager
+def closed_under(bench: Bench, lane: RequestType, *weights: int) -> Iterator[None]:
+    """Requests that wait in an event loop which is closed without cancelling them."""
     dead = asyncio.new_event_loop()
     dead.set_exception_handler(lambda *_: None)  # it complains of the tasks it takes along
 
-    async def leave_two() -> list[asyncio.Task[None]]:
-        await bench.fill(1)
-        tasks = [bench.ask("dead", ORDER), bench.ask("dead", ORDER)]
+    async def leave() -> list[asyncio.Task[None]]:
+        tasks = [bench.ask("dead", lane, weight) for weight in weights]
         for _ in range(9):  # until its timer is running
             await asyncio.sleep(0)
         return tasks
 
-    tasks = dead.run_until_complete(leave_two())
+    tasks = dead.run_until_complete(leave())
     dead.close()
+    yield
+    while tasks:
+        coroutine = tasks.pop().get_coro()
+        assert coroutine is not None
+        coroutine.close()
+    gc.collect()
+
+
+def test_event_loop_closed_under_waiting_requests_does_not_hold_up_others() -> None:
+    config = RateLimitConfig(requests_per_second=2, weight_limits=[WeightLimit(60, 100)])
+    bench = Bench(config)
 
     async def others() -> None:
         task = bench.ask("alive", HISTORY)
         await bench.clock.run_for(1)
         await task
 
-    asyncio.run(others())
+    asyncio.run(bench.fill(1))
+    with closed_under(bench, ORDER, 1, 1):
+        asyncio.run(others())
     assert bench.sent == [("alive", 0.5)]
     assert bench.limiter.snapshot().used == 2
-    for task in tasks:
-        task.get_coro().close()  # type: ignore[union-attr]
-    del tasks, task
-    gc.collect()
+
+
+def test_event_loop_closed_under_waiting_requests_gets_no_earlier_timer() -> None:
+    config = RateLimitConfig(requests_per_second=2, weight_limits=[WeightLimit(60, 100)])
+    bench = Bench(config)
+
+    async def others() -> None:
+        task = bench.ask("order", ORDER)
+        await bench.clock.run_for(1)
+        await task
+        task = bench.ask("history", HISTORY)
+        await bench.clock.run_for(60)
+        await task
+
+    bench.clock.advance(1)
+    asyncio.run(bench.fill(96))
+    with closed_under(bench, HISTORY, 1):
+        asyncio.run(others())
+    assert bench.sent == [("order", 1.5), ("history", 60.15)]
+
+
+def test_event_loop_closed_under_a_request_that_becomes_hopeless(bench: Bench) -> None:
+    asyncio.run(bench.fill(96))
+    with closed_under(bench, HISTORY, 50):
+        bench.limiter.set_weight_limits([WeightLimit(60, 40)])
+    assert bench.limiter.snapshot().waiting[HISTORY] == 0
+    assert bench.limiter.snapshot().used == 96
+
+
+async def test_timer_that_was_replaced_does_nothing(bench: Bench) -> None:
+    await bench.fill(96)
+    task = bench.ask("h", HISTORY)
+    await bench.clock.run_for(1)
+    budget = bench.limiter._budget
+    await budget._fire(asyncio.get_running_loop(), _Timer(0.0))
+    await bench.clock.run_for(60)
+    await task
+    assert bench.sent == [("h", 60.15)]
 
 
 def test_threads_with_their_own_loops_share_a_budget_and_wake_one_another() -> None:

@@ -320,6 +320,7 @@ class Budget:
             await self.clock.sleep(max(0.0, timer.due_s - self.clock.monotonic_s()))
         except Exception as error:  # a broken clock must reach the callers, not a lost task
             with self._lock:
+                self._timers.pop(loop, None)
                 self._drop((w for w in self._waiters() if w.loop is loop), error)
             return
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -56,6 +56,10 @@ class WeightLimit:
     limit: int = attrs.field(validator=_at_least_one)
 
 
+def _limits(value: Iterable[WeightLimit]) -> tuple[WeightLimit, ...]:
+    return tuple(value)
+
+
 @attrs.frozen
 class RateLimitConfig:
     """How fast, how often and how long; every field has a default that is safe.
@@ -82,7 +86,9 @@ class RateLimitConfig:
     requests_per_second: float | None = attrs.field(default=None, validator=_positive)
     burst_size: int = attrs.field(default=1, validator=_at_least_one)
     retry_attempts: int = attrs.field(default=6, validator=_at_least_one)
-    weight_limits: tuple[WeightLimit, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    weight_limits: tuple[WeightLimit, ...] = attrs.field(
+        default=(), converter=_limits, kw_only=True
+    )
     history_share: float = attrs.field(default=0.96, validator=_share, kw_only=True)
     live_share: float = attrs.field(default=0.98, validator=_share, kw_only=True)
     clock_guard_s: float = attrs.field(default=0.15, validator=_not_negative, kw_only=True)

@@ -19,8 +19,8 @@ class Ticket:
     """One request that was let through.
 
     `sent_s` is monotonic; `settled_ms` is when (venue clock) the venue has certainly
-    counted it, infinity while it is on its way; `seen` remembers for each window its
-    epoch, the request's number and the weight settled before it, which is what a response can be judged by.
+    counted it, infinity while it is on its way; `seen` holds what a response can be
+    judged by: each window's epoch, the request's number in it, the weight settled before.
     """
 
     lane: RequestType
@@ -56,6 +56,10 @@ class Window:
         self._sent = 0
         self._ours = used
         self._previous = 0
+        self._settled = 0
+        self._judge = 0
+        self._others_least = 0
+        self._others_most = 0
         self._tickets: list[Ticket] = []
         self._open(self._index_at(venue_ms), venue_ms, monotonic_s)
 

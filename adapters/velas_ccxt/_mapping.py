@@ -138,15 +138,17 @@ def _compact_table(text: str) -> pa.Table:
     # replacing "],[", and leaves a comma (an empty first field) at each row's beginning.
     if not (text.startswith("[[") and text.endswith("]]")):
         raise ValueError("no list of rows")
-    page = text[:-1].encode()
-    lines = b"," + page.translate(_ROW_ENDS, b"[")
+    page = bytearray(text, "utf-8")
+    page[0] = ord(",")
+    del page[-1]
+    lines = page.translate(_ROW_ENDS, b"[")
     table = csv.read_csv(
         pa.BufferReader(lines),
         read_options=_READ,
         parse_options=_PARSE,
         convert_options=_CONVERT,
     )
-    if len(page) + 1 - len(lines) != table.num_rows + 1:  # how many "[" there were
+    if len(page) - len(lines) != table.num_rows:  # how many "[" there were
         raise ValueError("a row within a row")
     return table
 

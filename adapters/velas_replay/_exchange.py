@@ -183,9 +183,7 @@ class ReplayExchange:
     ) -> None:
         await self.aclose()
 
-    async def _play(
-        self, ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _play(self, ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         return await _played(self._playback(), ask, *args, **kwargs)
 
     def _playback(self) -> Playback:

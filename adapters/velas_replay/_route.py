@@ -45,8 +45,9 @@ def install() -> None:
     with _lock:
         _owners += 1
         if _owners == 1:
-            _real = getattr(aiohttp.ClientSession, _METHOD)
-            setattr(aiohttp.ClientSession, _METHOD, _switch(_real))
+            real: Send = getattr(aiohttp.ClientSession, _METHOD)
+            setattr(aiohttp.ClientSession, _METHOD, _switch(real))
+            _real = real
 
 
 def uninstall() -> None:

@@ -72,7 +72,9 @@ def clean_response(response: Mapping[str, Any]) -> dict[str, Any] | None:
     if response["status"]["code"] != 200:
         return None
     headers = {
-        name.lower(): value for name, value in response["headers"].items() if _HEADERS.fullmatch(name)
+        name.lower(): value
+        for name, value in response["headers"].items()
+        if _HEADERS.fullmatch(name)
     }
     return {"status": response["status"], "headers": headers, "body": response["body"]}
 

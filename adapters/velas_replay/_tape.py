@@ -115,7 +115,7 @@ def load(path: Path, exchange: str) -> Tape:
 
 def new_cassette(path: Path, mode: RecordMode) -> Cassette:
     """Return an empty cassette that keeps nothing but what may enter a recording."""
-    return Cassette(
+    cassette = Cassette(
         str(path),
         record_mode=mode,
         match_on=(same_method, same_path, same_query),
@@ -123,6 +123,8 @@ def new_cassette(path: Path, mode: RecordMode) -> Cassette:
         before_record_response=clean_response,
         allow_playback_repeats=True,
     )
+    cassette.rewound = True  # vcrpy before 9.4 answers only from what it loaded itself
+    return cassette
 
 
 def save(cassette: Cassette, path: Path, label: Label) -> None:

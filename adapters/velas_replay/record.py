@@ -39,6 +39,7 @@ STAND_IN_SEED = 1
 STAND_IN_SYMBOLS = ("BTC/USDT", "ETH/USDT")
 _MARKETS = {"binance_spot": "spot", "binance_futures": "futures"}
 _ATTEMPTS = 3
+_RETRY_ATTEMPTS = 3  # somebody is watching, and can start it again
 
 
 @attrs.define
@@ -84,23 +85,25 @@ async def record(
         ConfigError: something is asked for that must not be recorded.
         VelasError: the session failed.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
+    label = source or f"the exchange {exchange}"
+    left = _ATTEMPTS
+    while True:
+        left -= 1
         cassette = new_cassette(path, RecordMode.NEW_EPISODES)
         recorded_ms = await _run(exchange, cassette, session, symbols, rest_url, public)
         _trim(cassette, [series_key(symbol) for symbol in symbols])
         trial = path.with_suffix(".part")
-        save(cassette, trial, Label(exchange, recorded_ms, source or f"the exchange {exchange}"))
         try:
+            save(cassette, trial, Label(exchange, recorded_ms, label))
             async with ReplayExchange(trial, exchange=exchange) as replay:
                 await session(replay, symbols)
             trial.replace(path)
-            break
+            return len(cassette)
         except NotRecorded:
-            if attempt == _ATTEMPTS:
+            if not left:
                 raise
         finally:
             trial.unlink(missing_ok=True)
-    return len(cassette)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,6 +126,8 @@ def main(
     Only public GET requests are ever made; a key, a signature, a cookie or an account's
     data cannot get into a recording.
     """
+    if stand_in and rest_url is not None:
+        raise click.UsageError("--stand-in and --rest-url exclude each other")
     folder = out or Path("cassettes") / exchange
     chosen = symbols or STAND_IN_SYMBOLS
     try:
@@ -140,13 +145,13 @@ async def _record_all(
     stand_in: bool,
     public: Collection[str],
 ) -> None:
-    async with _place(exchange, symbols, rest_url, stand_in) as (url, source):
-        for name, session in SESSIONS.items():
-            path = folder / f"{name}.yaml"
+    for name, session in SESSIONS.items():
+        path = folder / f"{name}.yaml"
+        async with _place(exchange, symbols, rest_url, stand_in) as (url, source):
             answers = await record(
                 exchange, path, session, symbols=symbols, rest_url=url, source=source, public=public
             )
-            click.echo(f"{path}: {answers} answers, {path.stat().st_size / 1000:.0f} kB")
+        click.echo(f"{path}: {answers} answers, {path.stat().st_size / 1000:.0f} kB")
 
 
 @asynccontextmanager
@@ -178,7 +183,12 @@ async def _run(
     public: Collection[str],
 ) -> int:
     # environ: neither a key nor an address of the user's environment plays a part
-    settings = load_settings(environ={}, exchange=name, rest={"url": rest_url})
+    settings = load_settings(
+        environ={},
+        exchange=name,
+        rest={"url": rest_url},
+        limits={"retry_attempts": _RETRY_ATTEMPTS},
+    )
     route = _Recording(cassette, public)
     _route.install()
     try:

@@ -20,9 +20,7 @@ SOURCE = "the small Kraken server of the tests"
 async def main() -> None:
     path = Path(__file__).parents[2] / "cassettes" / "kraken" / "tour.yaml"
     async with Kraken(ManualClock(STAND_IN_MS)) as venue:
-        await record(
-            "kraken", path, tour, symbols=["BTC/USDT"], rest_url=venue.url, source=SOURCE
-        )
+        await record("kraken", path, tour, symbols=["BTC/USDT"], rest_url=venue.url, source=SOURCE)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,11 @@ SECRETS = {
     "an account": r"makercommission|cantrade|\"balances\"|walletbalance|accountalias",
     "64 hexadecimal digits": r"\b[0-9a-f]{64}\b",
     "a random text as long as a key": r"\b(?=[a-z0-9]*[0-9])(?=[a-z0-9]*[a-z])[a-z0-9]{60,}\b",
-    "an address of a machine": r"127\.0\.0\.1|localhost|/home/|/work/|/root/",
+    "an address of a machine": r"127\.0\.0\.1|localhost|/home/|file:",
 }
-everyone = pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+everyone = pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 
 
 def found_secrets(text: str) -> list[str]:
@@ -71,13 +73,14 @@ def test_recording_has_only_allowed_parts(path: Path) -> None:
 @pytest.mark.parametrize(
     "planted",
     [
-        "X-MBX-APIKEY: vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
+        "X-MBX-APIKEY: 1",
         "https://x.invalid/api/v3/klines?symbol=BTCUSDT&signature=1",
         "set-cookie: session=1",
         "Authorization: Bearer 1",
         "uri: http://127.0.0.1:8000/api/v3/time",
         '{"makerCommission":10,"balances":[]}',
-        "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71",
+        "0123456789abcdef" * 4,
+        "aB3" * 22,
     ],
 )
 def test_search_for_secrets_finds_a_planted_one(planted: str) -> None:

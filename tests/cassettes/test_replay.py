@@ -69,9 +69,8 @@ async def test_tour_of_every_interval_equals_the_venue(folder: Path, name: str) 
     async with ReplayExchange(folder / name / "tour.yaml", exchange=name) as exchange:
         for interval in exchange.capabilities.intervals:
             page = await exchange.fetch_candles("BTC/USDT", interval, limit=5)
-            expected = truth.frame(
-                "BTCUSDT", interval, start_ms=int(page["timestamp"].iloc[0]), end_ms=STAND_IN_MS
-            )
+            first, last = (int(page["timestamp"].iloc[at]) for at in (0, -1))
+            expected = truth.frame("BTCUSDT", interval, start_ms=first, end_ms=last + 1)
             assert len(page) == 5, interval
             assert tuple(page.columns) == frames.COLUMNS
             assert frames.digest(page) == frames.digest(expected), interval
@@ -111,9 +110,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def velas(
-    folder: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Velas:
+def velas(folder: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Velas:
     """Run the command with a configuration that plays one recording."""
     for variable in ("EXCHANGE", "REST_URL", "DATA_DIR", "DB_PATH", "VELAS_CONFIG"):
         monkeypatch.delenv(variable, raising=False)

@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 import pytest
 
-from velas.cli.app import COMMANDS, cli
+from velas.cli.app import COMMANDS, cli, main
 
 HEAVY = ("pandas", "numpy", "pyarrow", "rich", "ccxt", "cryptofeed", "aiohttp", "yaml", "cattrs")
 
@@ -76,3 +76,17 @@ def test_version_names_the_program(velas, monkeypatch):
     monkeypatch.setattr("importlib.metadata.version", lambda name: "1.2.3")
     result = velas("--version")
     assert (result.exit_code, result.stdout) == (0, "velas 1.2.3\n")
+
+
+def test_main_takes_the_command_line_of_the_process(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["velas", "config", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("{")
+
+
+def test_group_lists_its_commands_by_name_only():
+    context = click.Context(cli)
+    assert cli.list_commands(context) == list(COMMANDS)
+    assert cli.get_command(context, "nonsense") is None

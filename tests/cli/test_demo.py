@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from velas.errors import StoreError
 from velas.history import Plan, Report
 from velas.models import Usage
 from velas_parquet import ParquetStore
@@ -116,3 +119,24 @@ def test_demo_that_finds_a_difference_fails_and_names_it(velas, monkeypatch):
     assert result.exit_code == 1
     assert "DIFFERENT: BTCUSDT 30m" in result.stdout
     assert "SOMETHING IS WRONG" in result.stdout
+
+
+def test_demo_store_that_fails_on_closing_is_an_error(velas, monkeypatch):
+    def close(self):
+        raise StoreError("cannot fold")
+
+    monkeypatch.setattr("velas_parquet.ParquetStore.close", close)
+    result = velas("demo", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "velas: error: cannot fold" in result.stderr
+
+
+def test_demo_interrupted_while_planning_is_130(velas, monkeypatch):
+    @contextmanager
+    def stop_on_signals():
+        stop = asyncio.Event()
+        stop.set()
+        yield stop
+
+    monkeypatch.setattr("velas.cli.fetching.stop_on_signals", stop_on_signals)
+    assert velas("demo", "--json").exit_code == 130

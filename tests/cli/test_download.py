@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -169,3 +171,33 @@ def test_download_bug_in_the_planner_is_one_message(velas, venue, monkeypatch):
     assert result.exit_code == 1
     assert "this is a bug in velas: TypeError" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def pressed(monkeypatch):
+    """Press Ctrl-C before the first request."""
+
+    @contextmanager
+    def stop_on_signals():
+        stop = asyncio.Event()
+        stop.set()
+        yield stop
+
+    monkeypatch.setattr("velas.cli.fetching.stop_on_signals", stop_on_signals)
+
+
+def test_download_interrupted_before_the_plan_is_130_and_stores_nothing(velas, venue, pressed):
+    result = velas("download", *BOTH, "--json")
+    assert result.exit_code == 130
+    assert document(result)["series"] == []
+    assert "interrupted" in result.stderr
+    assert not Path("data/candles").exists()
+
+
+def test_repair_interrupted_is_130_and_says_what_is_left(velas, venue, store_with, pressed):
+    store_with({("BTCUSDT", "1h"): 3})
+    path = Path("data/candles/binance_spot/BTCUSDT/1h.parquet")
+    path.write_bytes(path.read_bytes()[:-9])
+    result = velas("verify", "--repair")
+    assert result.exit_code == 130
+    assert "left to do" in result.stderr

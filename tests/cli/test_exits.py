@@ -112,3 +112,12 @@ def test_stdout_closed_early_is_quiet():
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_guard_closed_stdout_ends_quietly(capfd, monkeypatch):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert guard(lambda: print("to nobody"), Common()) == 1
+    assert capfd.readouterr().err == ""

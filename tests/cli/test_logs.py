@@ -9,18 +9,6 @@ import pytest
 from velas.cli.logs import configure_logging
 
 
-@pytest.fixture(autouse=True)
-def _restored():
-    root = logging.getLogger()
-    handlers, levels = list(root.handlers), {}
-    for name in (None, "velas", "velas_ccxt", "velas_parquet", "velas_replay"):
-        levels[name] = logging.getLogger(name).level
-    yield
-    root.handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-
-
 @pytest.mark.parametrize(
     ("verbose", "shown"), [(0, ["w"]), (1, ["i", "w"]), (2, ["d", "i", "w"]), (5, ["d", "i", "w"])]
 )

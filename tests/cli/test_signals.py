@@ -120,7 +120,8 @@ def test_download_interrupted_twice_aborts(tmp_path):
     assert "Traceback" not in err
 
 
-async def test_first_signal_sets_the_event_and_second_aborts(monkeypatch, capsys):
+@pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
+async def test_first_signal_sets_the_event_and_second_aborts(monkeypatch, capsys, terminal, shown):
     ended: list[int] = []
     over = asyncio.Event()
 
@@ -129,7 +130,7 @@ async def test_first_signal_sets_the_event_and_second_aborts(monkeypatch, capsys
         over.set()
 
     monkeypatch.setattr("velas.cli.signals.os._exit", end)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     with stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(stop.wait(), 5)
@@ -137,7 +138,7 @@ async def test_first_signal_sets_the_event_and_second_aborts(monkeypatch, capsys
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(over.wait(), 5)
     assert ended == [130]
-    assert "\x1b[?25h" in capsys.readouterr().err
+    assert ("\x1b[?25h" in capsys.readouterr().err) is shown
 
 
 async def test_signals_in_another_thread_are_left_alone():

@@ -15,9 +15,9 @@ def venue(*slots: int) -> FakeExchange:
     return FakeExchange({("X/Y", "1h"): candles(opens)})
 
 
-async def ask(exchange: FakeExchange, *slots: int, **options):
+async def ask(exchange: FakeExchange, *slots: int):
     wanted = np.array([BASE + slot for slot in slots], dtype=np.int64)
-    return await settle(exchange, "X/Y", GRID, wanted, now_ms=NOW, **options)
+    return await settle(exchange, "X/Y", GRID, wanted, now_ms=NOW)
 
 
 def gap(first: int, end: int) -> Gap:
@@ -77,9 +77,3 @@ async def test_settle_one_empty_answer_is_asked_again():
     settled = await ask(exchange, 3, 4)
     assert slots_of(settled) == [3]
     assert settled.absent == (gap(4, 5),)
-
-
-async def test_settle_stopped_asks_nothing_more():
-    exchange = venue(1, 5)
-    settled = await ask(exchange, 2, 3, stopped=lambda: True)
-    assert settled.pages == len(exchange.asks) == 0

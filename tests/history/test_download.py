@@ -117,9 +117,7 @@ async def test_download_venue_that_refuses_is_not_asked_by_the_other_series(
     assert sum(bool(ask.start_ms) for ask in exchange.asks) == 1
 
 
-async def test_download_silent_venue_is_given_up_after_nobody_was_answered(
-    exchange, store, ledger
-):
+async def test_download_silent_venue_is_given_up_after_nobody_was_answered(exchange, store, ledger):
     def fault(ask: Ask):
         if ask.start_ms:
             raise Unavailable("down")
@@ -221,3 +219,37 @@ async def test_download_series_that_ended_is_soon_known_to_have_ended(store, led
     report = await download(exchange, store, ledger, ("A/Y",))
     assert report.ok
     assert all(ask.end_ms is None or ask.end_ms > NOW - 25 * HOUR for ask in exchange.asks[asked:])
+
+
+async def test_download_stopped_while_the_venue_is_silent_does_not_wait_for_it(
+    exchange, store, ledger
+):
+    stop, never = asyncio.Event(), asyncio.Event()
+    answers = exchange.fetch_candles
+    asked = 0
+
+    async def silent(*args, **options):
+        nonlocal asked
+        asked += 1
+        if asked == 12:
+            stop.set()
+        if asked > 8:
+            await never.wait()
+        return await answers(*args, **options)
+
+    exchange.fetch_candles = silent
+    report = await download(exchange, store, ledger, stop=stop, pages_in_flight=4, parallel=3)
+    assert report.interrupted
+    assert sum(series.rows_total for series in report.series) == 5 * 9  # three asks were probes
+
+
+async def test_download_that_fails_stores_the_pages_that_came_with_the_failure(
+    exchange, store, ledger
+):
+    def fault(ask: Ask):
+        if ask.start_ms == (FIRST + 9) * HOUR:
+            raise BadRequest("no")
+
+    exchange.fault = fault
+    report = await download(exchange, store, ledger, ("A/Y",), pages_in_flight=4)
+    assert report.series[0].rows_added == 3 * 9

@@ -119,9 +119,7 @@ async def test_plan_candle_that_is_just_closing_is_not_wanted(exchange, ledger):
 
 
 async def test_plan_venue_of_few_newest_rows_is_not_asked_beyond(exchange, ledger):
-    exchange.capabilities = attrs.evolve(
-        exchange.capabilities, newest_rows=20, probe_listing=False
-    )
+    exchange.capabilities = attrs.evolve(exchange.capabilities, newest_rows=20, probe_listing=False)
     series = await planned(exchange, stored(), ledger)
     assert spans(series) == [("tail", LAST - 19, LAST + 1)]
 

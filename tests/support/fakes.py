@@ -20,7 +20,9 @@ HOUR = 3_600_000
 NOW = 1_700_000_000_000 // HOUR * HOUR + 60_000
 
 
-def candles(opens: list[int] | np.ndarray, interval: str = "1h", price: float = 100.0) -> pd.DataFrame:
+def candles(
+    opens: list[int] | np.ndarray, interval: str = "1h", price: float = 100.0
+) -> pd.DataFrame:
     """Return plausible candles that open at the given times."""
     at = np.asarray(opens, dtype=np.int64)
     base = price + (at // 60_000 % 997) / 10
@@ -54,7 +56,7 @@ class Ask:
     limit: int
 
 
-@attrs.define
+@attrs.define(slots=False)
 class FakeExchange:
     """An Exchange over series in memory; `fault(ask)` may raise or return an answer."""
 
@@ -73,7 +75,9 @@ class FakeExchange:
 
     async def markets(self, *, refresh: bool = False) -> Mapping[str, Market]:
         names = {symbol for symbol, _ in self.series}
-        return {name: Market(symbol=name, id=series_key(name), base="X", quote="Y") for name in names}
+        return {
+            name: Market(symbol=name, id=series_key(name), base="X", quote="Y") for name in names
+        }
 
     async def market(self, symbol: str) -> Market:
         for market in (await self.markets()).values():
@@ -158,7 +162,9 @@ class FakeStore:
 
     def get_stats(self, symbol: str, interval: str | Interval) -> SeriesStats:
         rows = self.load(symbol, interval)
-        first, last = (None, None) if rows.empty else (rows.timestamp.iloc[0], rows.timestamp.iloc[-1])
+        first, last = (
+            (None, None) if rows.empty else (rows.timestamp.iloc[0], rows.timestamp.iloc[-1])
+        )
         return SeriesStats(symbol, str(interval), len(rows), first, last, 0, 0, 0)
 
     def gaps(self, symbol: str, interval: str | Interval) -> list[Gap]:

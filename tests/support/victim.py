@@ -8,7 +8,7 @@ from pathlib import Path
 
 import velas
 from velas.history import Stored, Wanted, make_plan, run_plan
-from velas.history import download as pace
+from velas.history import series as pace
 
 pace._COMMIT_AFTER_S = 0.03  # many small commits: more moments to be killed at
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import subprocess
 import sys
@@ -110,6 +111,16 @@ def test_file_written_without_an_installed_velas_says_unknown(
     store.save(candles([1]), *NAMES)
     _mapping._version.cache_clear()
     assert store.get_stats(*NAMES).provenance["velas"] == "unknown"
+
+
+def test_append_of_rows_in_main_and_tail_counts_them_once(store: ParquetStore) -> None:
+    store.save(candles(range(6)), *NAMES)
+    store.append(candles([3, 6], version=1), *NAMES)
+    assert store.append(candles([3], version=2), *NAMES).rows_total == 7
+    assert store.append(candles([3]), *NAMES).rows_replaced == 1  # as the main file has it
+    assert store.verify(*NAMES) == []
+    assert store.get_stats(*NAMES).rows == len(store.load(*NAMES)) == 7
+    assert store.compact(*NAMES) == 2
 
 
 def test_compact_folds_and_counts(store: ParquetStore) -> None:
@@ -275,10 +286,14 @@ def test_file_with_the_same_stamp_but_another_checksum_is_read_anew(
 
     mine = SimpleNamespace(**vars(os) | {"fstat": Same})
     monkeypatch.setattr(_files, "os", mine)
+    path = store.root / "BTCUSDT" / "1h.tail.parquet"
     store.append(candles([1]), *NAMES)
-    assert len(store.load(*NAMES)) == 1
-    ParquetStore(store.root).append(candles([1], version=1), *NAMES)
-    pd.testing.assert_frame_equal(store.load(*NAMES), candles([1], version=1))
+    sizes = []
+    for version in range(1, 12):
+        ParquetStore(store.root).append(candles([1], version=version), *NAMES)
+        pd.testing.assert_frame_equal(store.load(*NAMES), candles([1], version=version))
+        sizes.append(path.stat().st_size)
+    assert any(one == other for one, other in itertools.pairwise(sizes))
 
 
 def test_decoder_reading_otherwise_still_gets_checked_bytes(store: ParquetStore) -> None:

@@ -91,7 +91,7 @@ def exit_code(report: Report) -> int:
 
 
 def _unreachable(series: SeriesReport) -> bool:
-    return series.error is not None and bool(getattr(series, "unreachable", False))
+    return series.error is not None and series.unreachable
 
 
 def _series_document(series: SeriesReport) -> dict[str, object]:

@@ -149,10 +149,7 @@ def _check_stored(what: str, wanted: Sequence[str], stored: Sequence[str]) -> No
 
 
 def _nearest_existing(path: Path) -> Path:
-    for place in (path, *path.parents):
-        if place.exists():
-            return place
-    return Path()
+    return next(place for place in (path, *path.parents, Path()) if place.exists())
 
 
 def _close(store: Store) -> None:

@@ -7,8 +7,6 @@ candle beyond it - or, at the end of a series, when its newest candle lies befor
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import attrs
 import numpy as np
 import pandas as pd
@@ -41,7 +39,6 @@ async def settle(
     slots: Slots,
     *,
     now_ms: int,
-    stopped: Callable[[], bool] = lambda: False,
 ) -> Settled:
     """Ask the venue about missing `slots` (ascending) until each is found or proven absent.
 
@@ -54,7 +51,7 @@ async def settle(
     pages = 0
     for first, end in runs(slots):
         fruitless = 0
-        while first < end and fruitless < _MOST_FRUITLESS and not stopped():
+        while first < end and fruitless < _MOST_FRUITLESS:
             pages += 1
             rows = await _from(exchange, symbol, interval, first, end)
             if rows.empty:
@@ -101,9 +98,7 @@ async def _from(
 async def _is_over(
     exchange: Exchange, symbol: str, interval: Interval, first: int, end: int
 ) -> bool:
-    newest = await exchange.fetch_candles(
-        symbol, interval, end_ms=interval.open_of(end), limit=1
-    )
+    newest = await exchange.fetch_candles(symbol, interval, end_ms=interval.open_of(end), limit=1)
     return not newest.empty and interval.slot(int(newest["timestamp"].iloc[-1])) < first
 
 

@@ -163,9 +163,7 @@ class _Planner:
         if first.empty:
             return start_ms  # proves nothing; the download will find out page by page
         listed = int(first["timestamp"].iloc[0])
-        self.ledger.set_listing_ms(
-            self.exchange.name, market.key, listed, now_ms=self.now_ms
-        )
+        self.ledger.set_listing_ms(self.exchange.name, market.key, listed, now_ms=self.now_ms)
         return listed
 
 

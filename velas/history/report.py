@@ -101,7 +101,10 @@ class Stored:
 
 @attrs.frozen
 class SeriesReport:
-    """What a download did for one series; `gaps` lie between its first and last row."""
+    """What a download did for one series; `gaps` lie between its first and last row.
+
+    `unreachable`: the error is the venue's or the network's, not this series'.
+    """
 
     exchange: str
     symbol: str
@@ -112,6 +115,7 @@ class SeriesReport:
     last_ms: int | None
     gaps: tuple[Gap, ...] = ()
     error: str | None = None
+    unreachable: bool = False
 
     @property
     def ok(self) -> bool:

@@ -193,9 +193,8 @@ class StoreContract:
 
     def test_odd_times_are_kept_as_they_are(self, store: Store) -> None:
         """Open times off the grid and close times cut short are the venue's facts."""
-        rows = candles(range(4))
-        rows.loc[1, "timestamp"] += 14_800
-        rows.loc[2, "close_time"] -= 1_000_000
+        rows = _changed(candles(range(4)), "timestamp", 1, self._at(1) + 14_800)
+        rows = _changed(rows, "close_time", 2, self._at(2) + 1_000_000)
         store.append(rows, self.symbol, self.interval)
         pd.testing.assert_frame_equal(store.load(self.symbol, self.interval), rows)
 
@@ -211,8 +210,7 @@ class StoreContract:
     @pytest.mark.parametrize("stamp", [0, -5, 1_700_000_000_000_000])
     def test_impossible_open_time_is_refused(self, store: Store, stamp: int) -> None:
         """Zero, negative, and microseconds taken for milliseconds."""
-        rows = candles(range(4))
-        rows.loc[3, "timestamp"] = stamp
+        rows = _changed(candles(range(4)), "timestamp", 3, stamp)
         with pytest.raises(FrameError, match=r"timestamp.*row 3"):
             store.save(rows, self.symbol, self.interval)
         assert store.series() == []
@@ -309,3 +307,9 @@ class StoreContract:
 
     def _result(self, added: int, replaced: int, total: int, first: int, last: int) -> AppendResult:
         return AppendResult(added, replaced, total, self._at(first), self._at(last))
+
+
+def _changed(rows: pd.DataFrame, column: str, row: int, value: int) -> pd.DataFrame:
+    numbers = rows[column].to_numpy(copy=True)
+    numbers[row] = value
+    return rows.assign(**{column: numbers})

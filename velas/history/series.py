@@ -1,0 +1,169 @@
+"""One series on its way from the venue to the store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+import numpy as np
+import pandas as pd
+
+from velas.history.absence import Settled, next_candle_ms, settle
+from velas.history.report import SeriesPlan, Stored
+from velas.history.traffic import Traffic
+from velas.history.windows import Slots, Window, cover, missing_slots, subtract
+
+__all__ = ["SeriesDownload"]
+
+_COMMIT_ROWS = 100_000  # bounds the memory of a series that waits for its commit
+_COMMIT_AFTER_S = 2.0
+_COMMIT_SHARE = 10  # committing may take a tenth of the time
+
+Flight = tuple[asyncio.Task[pd.DataFrame], Window]
+
+
+class SeriesDownload:
+    """Fetches what one series lacks; `rows_added` counts what became durable."""
+
+    def __init__(self, traffic: Traffic, plan: SeriesPlan) -> None:
+        self.traffic = traffic
+        self.plan = plan
+        self.rows_added = 0
+        self._received: list[pd.DataFrame] = []
+        self._committed_at = time.monotonic()
+        self._commit_took_s = 0.0
+
+    async def run(self) -> None:
+        """Fetch, store, and settle what did not come."""
+        slots = await asyncio.to_thread(self._missing)
+        if not len(slots):
+            return
+        page_rows = self.traffic.exchange.capabilities.page_rows
+        await self._fetch(cover(slots, self.plan.interval, page_rows))
+        await self._settle()
+
+    def _missing(self) -> Slots:
+        """Return the slots of the plan's ranges that are neither stored nor known absent."""
+        plan, interval = self.plan, self.plan.interval
+        if not plan.ranges:
+            return np.empty(0, dtype=np.int64)
+        start_ms, end_ms = plan.ranges[0].start_ms, plan.ranges[-1].end_ms
+        stored = self.traffic.store.load(
+            plan.symbol, interval, start_ms=start_ms, end_ms=end_ms, columns=("timestamp",)
+        )
+        present = interval.slot(stored["timestamp"].to_numpy(dtype=np.int64))
+        missing = missing_slots(present, interval.slot(start_ms), interval.slot(end_ms))
+        absent = self.traffic.ledger.absent(self.traffic.exchange.name, plan.symbol, interval.name)
+        return subtract(missing, absent, interval)
+
+    async def _fetch(self, windows: list[Window]) -> None:
+        """Keep pages in flight while others arrive; store what came, whatever happens."""
+        traffic, flying = self.traffic, set[Flight]()
+        waiting = deque(windows)
+        try:
+            while (waiting or flying) and not traffic.stop.is_set():
+                if waiting and traffic.take_place():
+                    flying.add(self._take_off(waiting.popleft()))
+                else:
+                    await traffic.next_event(
+                        [task for task, _ in flying],
+                        wants_place=bool(waiting),
+                        timeout_s=self._commit_is_due_in_s(),
+                    )
+                flying = await self._harvest(flying, waiting)
+        finally:
+            await self._land(flying)
+
+    def _take_off(self, window: Window) -> Flight:
+        traffic = self.traffic
+        task = asyncio.create_task(traffic.page(self.plan.market, self.plan.interval, window))
+        # a callback, not `finally`: a task cancelled before its first step runs no code
+        task.add_done_callback(lambda _: traffic.free_place())
+        return task, window
+
+    async def _harvest(self, flying: set[Flight], waiting: deque[Window]) -> set[Flight]:
+        done = {flight for flight in flying if flight[0].done()}
+        for task, window in done:
+            page = task.result()
+            if page.empty and waiting:
+                await self._skip_to_candles(window, waiting)
+        self._received += [task.result() for task, _ in done]
+        if self._commit_is_due_in_s() == 0:
+            await self._commit()
+        return flying - done
+
+    async def _land(self, flying: set[Flight]) -> None:
+        """Drop the requests in flight and store every page that has arrived."""
+        tasks = [task for task, _ in flying]
+        for task in tasks:
+            task.cancel()
+        pages = await asyncio.gather(*tasks, return_exceptions=True)
+        self._received += [page for page in pages if isinstance(page, pd.DataFrame)]
+        await self._commit()
+
+    async def _skip_to_candles(self, empty: Window, waiting: deque[Window]) -> None:
+        """Drop the windows between an empty one and the venue's next candle."""
+        traffic, plan = self.traffic, self.plan
+        resume_ms = await traffic.unless_stopped(
+            next_candle_ms(
+                traffic.exchange, plan.market, plan.interval,
+                empty.start_ms, waiting[-1].end_ms,
+            )
+        )  # fmt: skip
+        while waiting and resume_ms is not None and waiting[0].end_ms <= resume_ms:
+            waiting.popleft()
+
+    def _commit_is_due_in_s(self) -> float | None:
+        """Return how long what has arrived may still wait; None when nothing has."""
+        if not self._received:
+            return None
+        if sum(map(len, self._received)) >= _COMMIT_ROWS:
+            return 0
+        pause = max(_COMMIT_AFTER_S, _COMMIT_SHARE * self._commit_took_s)
+        return max(0.0, self._committed_at + pause - time.monotonic())
+
+    async def _commit(self) -> None:
+        pages, self._received = self._received, []
+        started = time.monotonic()
+        if rows := [page for page in pages if len(page)]:
+            rows.sort(key=lambda page: int(page["timestamp"].iloc[0]))
+            await self._append(pd.concat(rows, ignore_index=True), len(pages))
+        elif pages:
+            self._tell(len(pages), 0)
+        self._committed_at = time.monotonic()
+        self._commit_took_s = self._committed_at - started
+
+    async def _append(self, frame: pd.DataFrame, pages: int) -> None:
+        result = await asyncio.to_thread(
+            self.traffic.store.append, frame, self.plan.symbol, self.plan.interval
+        )
+        self.rows_added += result.rows_added
+        self._tell(pages, result.rows_added)
+
+    def _tell(self, pages: int, rows: int) -> None:
+        self.traffic.on_stored(Stored(self.plan.symbol, self.plan.interval.name, pages, rows))
+
+    async def _settle(self) -> None:
+        """Ask once more about what did not come, and remember what the venue lacks."""
+        traffic, plan = self.traffic, self.plan
+        slots = await asyncio.to_thread(self._missing)
+        if not len(slots) or traffic.stop.is_set():
+            return
+        settled = await traffic.unless_stopped(self._ask_about(slots))
+        if settled is None:
+            return
+        if len(settled.recovered):
+            await self._append(settled.recovered, 0)
+        traffic.ledger.add_absent(
+            traffic.exchange.name,
+            plan.symbol,
+            plan.interval.name,
+            settled.absent,
+            now_ms=await traffic.exchange.server_time_ms(),
+        )
+
+    async def _ask_about(self, slots: Slots) -> Settled:
+        exchange = self.traffic.exchange
+        now_ms = await exchange.server_time_ms()
+        return await settle(exchange, self.plan.market, self.plan.interval, slots, now_ms=now_ms)

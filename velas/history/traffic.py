@@ -1,0 +1,128 @@
+"""What the series of one download share: places in flight, the stop, the venue's health."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from velas.errors import (
+    AuthError,
+    Banned,
+    Forbidden,
+    RateLimited,
+    RequestTimeout,
+    RestrictedLocation,
+    Unavailable,
+    VelasError,
+)
+from velas.history.report import Stored
+from velas.history.windows import Window
+from velas.interval import Interval
+from velas.ledger import Ledger
+from velas.protocols import Exchange, Store
+
+__all__ = ["VENUE_FAILS", "Progress", "Traffic"]
+
+# refusals that concern the whole venue: going on with the next symbol is pointless
+_VENUE_REFUSES = (AuthError, Banned, Forbidden, RestrictedLocation)
+_VENUE_SILENT = (Unavailable, RequestTimeout)
+VENUE_FAILS = (*_VENUE_REFUSES, *_VENUE_SILENT, RateLimited)
+
+Progress = Callable[[Stored], None]
+T = TypeVar("T")
+
+
+class Traffic:
+    """Requests of one download: so many in flight, until stopped or the venue fails."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        store: Store,
+        ledger: Ledger,
+        pages_in_flight: int,
+        on_stored: Progress,
+        stop: asyncio.Event,
+    ) -> None:
+        self.exchange = exchange
+        self.store = store
+        self.ledger = ledger
+        self.on_stored = on_stored
+        self.stop = stop
+        self.answers = 0
+        self.venue_error: VelasError | None = None
+        self._places = pages_in_flight
+        self._place_freed = asyncio.Event()
+
+    def take_place(self) -> bool:
+        """Take one of the places for requests in flight, if one is free."""
+        if self.venue_error is not None:
+            raise self.venue_error
+        if not self._places:
+            self._place_freed.clear()
+            return False
+        self._places -= 1
+        return True
+
+    def free_place(self) -> None:
+        """Give a place back and wake who waits for one."""
+        self._places += 1
+        self._place_freed.set()
+
+    async def next_event(
+        self,
+        tasks: Iterable[asyncio.Task[Any]],
+        *,
+        wants_place: bool = False,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Return when a task is done, a place is free (if wanted), on `stop` or time-out."""
+        signals = [self.stop, self._place_freed] if wants_place else [self.stop]
+        waits = [asyncio.create_task(signal.wait()) for signal in signals]
+        try:
+            await asyncio.wait(
+                [*tasks, *waits], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return what `work` returns; when `stop` comes first, cancel it and return None."""
+        task = asyncio.create_task(work)
+        try:
+            await self.next_event([task])
+            return task.result() if task.done() else None
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def page(self, symbol: str, interval: Interval, window: Window) -> pd.DataFrame:
+        """Fetch one window whole, whatever number of pages that takes."""
+        parts: list[pd.DataFrame] = []
+        start_ms, most = window.start_ms, self.exchange.capabilities.page_rows
+        limit = min(most, window.slots + 1)
+        while True:
+            answers = self.answers
+            try:
+                rows = await self.exchange.fetch_candles(
+                    symbol, interval, start_ms=start_ms, end_ms=window.end_ms, limit=limit
+                )
+            except VelasError as error:
+                self._judge(error, silent_since=answers)
+                raise
+            self.answers += 1
+            parts.append(rows)
+            if len(rows) < limit:
+                return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+            start_ms, limit = int(rows["timestamp"].iloc[-1]) + 1, most
+
+    def _judge(self, error: VelasError, *, silent_since: int) -> None:
+        """Give up on the venue when it refuses us, or answered nobody meanwhile."""
+        silent = isinstance(error, _VENUE_SILENT) and self.answers == silent_since
+        if isinstance(error, _VENUE_REFUSES) or silent:
+            self.venue_error = self.venue_error or error
