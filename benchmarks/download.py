@@ -5,7 +5,8 @@
     python -m benchmarks.download --budget          the weight limit enforced
 
 Every case is a process of its own against the same warmed stand-in; the cases take turns,
-`--repeat` rounds, medians are shown, and only the ratios within a run mean anything.
+`--repeat` rounds, the best of each is shown (noise only ever adds), and only the ratios
+within a run mean anything.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _CASES = ("bare", "ccxt-20", "velas")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the cases in turns and print medians and ratios."""
+    """Run the cases in turns and print the best of each, with ratios."""
     options = _parser().parse_args(argv)
     if options.case:
         print(json.dumps(_run_case(options.case, _job(options))))
@@ -139,11 +140,11 @@ async def _velas(job: Job) -> int:
 
 
 def _print(rounds: list[dict[str, dict[str, float]]], cases: list[str]) -> None:
-    median = {
-        case: {key: statistics.median(one[case][key] for one in rounds) for key in rounds[0][case]}
+    best = {
+        case: {key: min(one[case][key] for one in rounds) for key in rounds[0][case]}
         for case in cases
     }
-    base = median[cases[0]]
+    base = best[cases[0]]
     rows = [
         [
             case,
@@ -155,7 +156,7 @@ def _print(rounds: list[dict[str, dict[str, float]]], cases: list[str]) -> None:
             f"{found['process'] / base['process']:.2f}",
             f"{found['peak']:.0f}",
         ]
-        for case, found in median.items()
+        for case, found in best.items()
     ]
     head = ["case", "candles", "wall s", "CPU s", "ratio", "with imports", "ratio", "peak MB"]
     show(head, rows)

@@ -220,7 +220,8 @@ class ExchangeAdapter(ABC):
             return frames.empty()
         self._check_open()
         frame = await self._ask_candles(market, grid, start_ms, end, rows)
-        return _closed_rows(frame, grid, due_ms)
+        # off the grid a candle that opens before `end` may still be open
+        return frame if grid.end_of(end - 1) <= due_ms else _closed_rows(frame, grid, due_ms)
 
     def iter_candles(
         self, symbol: str, interval: str | Interval, *, start_ms: int, end_ms: int

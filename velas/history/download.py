@@ -9,9 +9,10 @@ import time
 import attrs
 
 from velas.errors import VelasError
+from velas.history.disk import Disk
 from velas.history.report import Plan, Report, SeriesPlan, SeriesReport
 from velas.history.series import SeriesDownload
-from velas.history.traffic import VENUE_FAILS, Progress, Traffic
+from velas.history.traffic import VENUE_FAILS, Progress, Traffic, cancelled
 from velas.history.windows import explain
 from velas.ledger import Ledger
 from velas.protocols import Exchange, Store
@@ -41,29 +42,36 @@ async def run_plan(
     silent. Rows are as the venue gave them; slots it proved not to have go to `ledger`.
     """
     started, before = time.monotonic(), exchange.usage
-    traffic = Traffic(exchange, store, ledger, pages_in_flight, on_stored, stop or asyncio.Event())
-    series_slots = asyncio.Semaphore(parallel)
-
-    async def one(series: SeriesPlan) -> SeriesReport:
-        async with series_slots:
-            return await _series(traffic, series)
-
-    tasks = [asyncio.create_task(one(series)) for series in plan.series]
-    try:
-        reports = await asyncio.gather(*tasks)
-    except Exception:
-        for task in tasks:
-            task.cancel()
-        raise
-    finally:
-        # gather lets go of its tasks when cancelled; they still have pages to store
-        await asyncio.gather(*tasks, return_exceptions=True)
+    stop = stop or asyncio.Event()
+    with Disk() as disk:
+        traffic = Traffic(exchange, store, ledger, disk, pages_in_flight, on_stored, stop)
+        reports = await _all_series(traffic, plan, parallel)
     return Report(
         series=tuple(reports),
         usage=exchange.usage.since(before),
         elapsed_s=time.monotonic() - started,
-        interrupted=traffic.stop.is_set(),
+        interrupted=stop.is_set(),
     )
+
+
+async def _all_series(traffic: Traffic, plan: Plan, parallel: int) -> list[SeriesReport]:
+    at_once = asyncio.Semaphore(parallel)
+
+    async def one(series: SeriesPlan) -> SeriesReport:
+        async with at_once:
+            return await _series(traffic, series)
+
+    tasks = [asyncio.create_task(one(series)) for series in plan.series]
+    watch = asyncio.create_task(traffic.watch_stop())
+    try:
+        return await asyncio.gather(*tasks)
+    except Exception:
+        await cancelled(*tasks)
+        raise
+    finally:
+        # gather lets go of its tasks when cancelled; they still have pages to store
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancelled(watch)
 
 
 async def _series(traffic: Traffic, plan: SeriesPlan) -> SeriesReport:
@@ -77,7 +85,7 @@ async def _series(traffic: Traffic, plan: SeriesPlan) -> SeriesReport:
             _log.info("%s %s: %s", plan.symbol, plan.interval, failure)
             error, unreachable = str(failure), isinstance(failure, VENUE_FAILS)
         rows_added = work.rows_added
-    report = await asyncio.to_thread(_report, traffic, plan, rows_added, error)
+    report = await traffic.disk.run(_report, traffic, plan, rows_added, error)
     return attrs.evolve(report, unreachable=unreachable)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from velas.dates import iso, months_before
 from velas.errors import ConfigError, UnknownSymbol, VelasError
+from velas.history.disk import Disk
 from velas.history.report import Plan, Range, RangeKind, SeriesPlan
 from velas.history.windows import Slots, cover, missing_slots, runs, subtract
 from velas.interval import Interval
@@ -56,8 +57,10 @@ async def make_plan(exchange: Exchange, store: Store, ledger: Ledger, wanted: Wa
     _check_range(wanted, now_ms)
     _check_intervals(exchange, wanted)
     await exchange.markets()
-    planner = _Planner(exchange, store, ledger, wanted, now_ms)
-    by_symbol = await asyncio.gather(*[planner.symbol(name) for name in _unique(wanted.symbols)])
+    names = _unique(wanted.symbols)
+    with Disk() as disk:
+        planner = _Planner(exchange, store, ledger, disk, wanted, now_ms)
+        by_symbol = await asyncio.gather(*[planner.symbol(name) for name in names])
     capabilities = exchange.capabilities
     return Plan(
         exchange=exchange.name,
@@ -78,6 +81,7 @@ class _Planner:
     exchange: Exchange
     store: Store
     ledger: Ledger
+    disk: Disk
     wanted: Wanted
     now_ms: int
 
@@ -98,7 +102,7 @@ class _Planner:
 
     async def _missing(self, market: Market, interval: Interval) -> SeriesPlan:
         key = market.key
-        stored = await asyncio.to_thread(self._stored_slots, key, interval)
+        stored = await self.disk.run(self._stored_slots, key, interval)
         start_ms = self._start_ms(stored, interval)
         end_ms = last_closed_end_ms(interval, self.now_ms)
         if self.wanted.end_ms is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from velas.history.absence import Settled, next_candle_ms, settle
 from velas.history.report import SeriesPlan, Stored
-from velas.history.traffic import Traffic
+from velas.history.traffic import Traffic, cancelled
 from velas.history.windows import Slots, Window, cover, missing_slots, subtract
 
 __all__ = ["SeriesDownload"]
@@ -36,7 +37,7 @@ class SeriesDownload:
 
     async def run(self) -> None:
         """Fetch, store, and settle what did not come."""
-        slots = await asyncio.to_thread(self._missing)
+        slots = await self.traffic.disk.run(self._missing)
         if not len(slots):
             return
         page_rows = self.traffic.exchange.capabilities.page_rows
@@ -61,19 +62,23 @@ class SeriesDownload:
         """Keep pages in flight while others arrive; store what came, whatever happens."""
         traffic, flying = self.traffic, set[Flight]()
         waiting = deque(windows)
-        try:
-            while (waiting or flying) and not traffic.stop.is_set():
-                if waiting and traffic.take_place():
-                    flying.add(self._take_off(waiting.popleft()))
-                else:
-                    await traffic.next_event(
-                        [task for task, _ in flying],
-                        wants_place=bool(waiting),
-                        timeout_s=self._commit_is_due_in_s(),
-                    )
-                flying = await self._harvest(flying, waiting)
-        finally:
-            await self._land(flying)
+        with traffic.listener() as news:
+            try:
+                while (waiting or flying) and not traffic.stop.is_set():
+                    if waiting and traffic.take_place():
+                        flying.add(self._take_off(waiting.popleft()))
+                    else:
+                        await self._wait_for(news)
+                    flying = await self._harvest(flying, waiting)
+            finally:
+                await self._land(flying)
+
+    async def _wait_for(self, news: asyncio.Event) -> None:
+        # what has arrived becomes durable in time, also while nothing more comes
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._commit_is_due_in_s()):
+                await news.wait()
+        news.clear()
 
     def _take_off(self, window: Window) -> Flight:
         traffic = self.traffic
@@ -95,10 +100,7 @@ class SeriesDownload:
 
     async def _land(self, flying: set[Flight]) -> None:
         """Drop the requests in flight and store every page that has arrived."""
-        tasks = [task for task, _ in flying]
-        for task in tasks:
-            task.cancel()
-        pages = await asyncio.gather(*tasks, return_exceptions=True)
+        pages = await cancelled(*[task for task, _ in flying])
         self._received += [page for page in pages if isinstance(page, pd.DataFrame)]
         await self._commit()
 
@@ -135,7 +137,7 @@ class SeriesDownload:
         self._commit_took_s = self._committed_at - started
 
     async def _append(self, frame: pd.DataFrame, pages: int) -> None:
-        result = await asyncio.to_thread(
+        result = await self.traffic.disk.run(
             self.traffic.store.append, frame, self.plan.symbol, self.plan.interval
         )
         self.rows_added += result.rows_added
@@ -147,7 +149,7 @@ class SeriesDownload:
     async def _settle(self) -> None:
         """Ask once more about what did not come, and remember what the venue lacks."""
         traffic, plan = self.traffic, self.plan
-        slots = await asyncio.to_thread(self._missing)
+        slots = await self.traffic.disk.run(self._missing)
         if not len(slots) or traffic.stop.is_set():
             return
         settled = await traffic.unless_stopped(self._ask_about(slots))

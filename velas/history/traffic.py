@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -18,13 +19,14 @@ from velas.errors import (
     Unavailable,
     VelasError,
 )
+from velas.history.disk import Disk
 from velas.history.report import Stored
 from velas.history.windows import Window
 from velas.interval import Interval
 from velas.ledger import Ledger
 from velas.protocols import Exchange, Store
 
-__all__ = ["VENUE_FAILS", "Progress", "Traffic"]
+__all__ = ["VENUE_FAILS", "Progress", "Traffic", "cancelled"]
 
 # refusals that concern the whole venue: going on with the next symbol is pointless
 _VENUE_REFUSES = (AuthError, Banned, Forbidden, RestrictedLocation)
@@ -43,6 +45,7 @@ class Traffic:
         exchange: Exchange,
         store: Store,
         ledger: Ledger,
+        disk: Disk,
         pages_in_flight: int,
         on_stored: Progress,
         stop: asyncio.Event,
@@ -50,56 +53,56 @@ class Traffic:
         self.exchange = exchange
         self.store = store
         self.ledger = ledger
+        self.disk = disk
         self.on_stored = on_stored
         self.stop = stop
         self.answers = 0
         self.venue_error: VelasError | None = None
         self._places = pages_in_flight
-        self._place_freed = asyncio.Event()
+        self._listeners: set[asyncio.Event] = set()
 
     def take_place(self) -> bool:
         """Take one of the places for requests in flight, if one is free."""
         if self.venue_error is not None:
             raise self.venue_error
         if not self._places:
-            self._place_freed.clear()
             return False
         self._places -= 1
         return True
 
     def free_place(self) -> None:
-        """Give a place back and wake who waits for one."""
+        """Give a place back and tell every listener."""
         self._places += 1
-        self._place_freed.set()
+        self._tell()
 
-    async def next_event(
-        self,
-        tasks: Iterable[asyncio.Task[Any]],
-        *,
-        wants_place: bool = False,
-        timeout_s: float | None = None,
-    ) -> None:
-        """Return when a task is done, a place is free (if wanted), on `stop` or time-out."""
-        signals = [self.stop, self._place_freed] if wants_place else [self.stop]
-        waits = [asyncio.create_task(signal.wait()) for signal in signals]
+    @contextmanager
+    def listener(self) -> Iterator[asyncio.Event]:
+        """Lend an event that is set whenever a page has come or gone, and on `stop`."""
+        news = asyncio.Event()
+        self._listeners.add(news)
         try:
-            await asyncio.wait(
-                [*tasks, *waits], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            yield news
         finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            self._listeners.discard(news)
+
+    async def watch_stop(self) -> None:
+        """Tell every listener when `stop` is set."""
+        await self.stop.wait()
+        self._tell()
+
+    def _tell(self) -> None:
+        for news in self._listeners:
+            news.set()
 
     async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Return what `work` returns; when `stop` comes first, cancel it and return None."""
         task = asyncio.create_task(work)
+        stopping = asyncio.create_task(self.stop.wait())
         try:
-            await self.next_event([task])
+            await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
             return task.result() if task.done() else None
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancelled(task, stopping)
 
     async def page(self, symbol: str, interval: Interval, window: Window) -> pd.DataFrame:
         """Fetch one window whole, whatever number of pages that takes."""
@@ -126,3 +129,10 @@ class Traffic:
         silent = isinstance(error, _VENUE_SILENT) and self.answers == silent_since
         if isinstance(error, _VENUE_REFUSES) or silent:
             self.venue_error = self.venue_error or error
+
+
+async def cancelled(*tasks: asyncio.Task[Any]) -> list[Any]:
+    """Cancel tasks and return, in their order, what each ended with."""
+    for task in tasks:
+        task.cancel()
+    return await asyncio.gather(*tasks, return_exceptions=True)
