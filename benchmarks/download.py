@@ -23,6 +23,7 @@ import tempfile
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from benchmarks.peers import Job, bare, ccxt_loops
 from benchmarks.tables import show
@@ -204,13 +205,12 @@ class _Venue:
         self._ask("warm", start_ms, end_ms)
 
     def used_by_window(self, window_s: int) -> list[int]:
-        found: list[int] = self._ask("used", window_s)  # type: ignore[assignment]
-        return found
+        return list(self._ask("used", window_s))
 
     def refused(self) -> int:
-        return int(self._ask("refused"))  # type: ignore[call-overload]
+        return int(self._ask("refused"))
 
-    def _ask(self, *question: object) -> object:
+    def _ask(self, *question: object) -> Any:
         self._pipe.send(question)
         return self._pipe.recv()
 

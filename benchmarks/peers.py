@@ -10,7 +10,7 @@ import attrs
 
 __all__ = ["Job", "bare", "ccxt_loops"]
 
-_NAMES = tuple("t o h l c v T q n b B".split())
+_NAMES = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "b", "B")
 _INTS = "tTn"
 
 
@@ -41,7 +41,7 @@ async def bare(job: Job) -> int:
     types = {name: pa.int64() if name in _INTS else pa.float64() for name in _NAMES}
     read = csv.ReadOptions(column_names=[*_NAMES, "x"], use_threads=False)
     convert = csv.ConvertOptions(column_types=types, include_columns=list(_NAMES))
-    gate, rows = asyncio.Semaphore(20), 0
+    gate = asyncio.Semaphore(20)
 
     async with aiohttp.ClientSession() as session:
 
@@ -62,8 +62,7 @@ async def bare(job: Job) -> int:
             pq.write_table(table, job.out / f"{symbol}-{interval}.parquet", compression="zstd")
             return len(table)
 
-        rows = sum(await asyncio.gather(*[one(*series) for series in job.series()]))
-    return rows
+        return sum(await asyncio.gather(*[one(*series) for series in job.series()]))
 
 
 async def ccxt_loops(job: Job, *, at_once: int) -> int:

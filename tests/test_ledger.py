@@ -104,8 +104,9 @@ def test_file_is_its_owners_only(path: Path) -> None:
 
 def test_file_is_written_durably(path: Path) -> None:
     with Ledger(path) as ledger:
-        assert ledger._run("PRAGMA journal_mode") == [("wal",)]
-        assert ledger._run("PRAGMA synchronous") == [(2,)]
+        ledger.set_ban("venue", 1, "x")
+        assert ledger._read("PRAGMA journal_mode", ()) == [("wal",)]
+        assert ledger._read("PRAGMA synchronous", ()) == [(2,)]
 
 
 def test_close_again_is_harmless_and_use_after_it_is_told(path: Path) -> None:
@@ -145,7 +146,8 @@ def test_open_other_programs_database_is_refused_and_untouched(path: Path, state
 
 def test_open_newer_schema_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(velas.ledger, "_SCHEMA_VERSION", 7)
-    Ledger(path).close()
+    with Ledger(path) as ledger:
+        ledger.set_ban("venue", 1, "x")
     monkeypatch.undo()
     with pytest.raises(StoreError, match=r"newer velas \(schema 7, this one knows 1\)"):
         Ledger(path)
@@ -156,12 +158,27 @@ def test_open_folder_or_below_a_file_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be opened"):
-        Ledger(tmp_path / "file" / "velas.db")
+        Ledger(tmp_path / "file" / "velas.db").set_ban("venue", 1, "x")
+
+
+def test_reading_what_is_not_there_makes_no_file(path: Path) -> None:
+    with Ledger(path) as ledger:
+        assert ledger.absent(*SERIES) == []
+        assert ledger.listing_ms("venue", "X") is None
+        assert ledger.ban_until_ms("venue") == 0
+    assert not path.exists()
+
+
+def test_absences_that_follow_one_another_are_kept_as_one(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.add_absent(*SERIES, [Gap(1, 3, 2, "venue")], now_ms=1)
+        ledger.add_absent(*SERIES, [Gap(3, 4, 1, "venue"), Gap(4, 5, 1, "other")], now_ms=2)
+        assert ledger.absent(*SERIES) == [Gap(1, 4, 3, "venue"), Gap(4, 5, 1, "other")]
 
 
 def test_damaged_page_is_named(path: Path) -> None:
     with Ledger(path) as ledger:
-        ledger.add_absent(*SERIES, [Gap(n, n + 1, 1) for n in range(2000)], now_ms=1)
+        ledger.add_absent(*SERIES, [Gap(2 * n, 2 * n + 1, 1) for n in range(2000)], now_ms=1)
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)
@@ -172,16 +189,18 @@ def test_damaged_page_is_named(path: Path) -> None:
 def test_full_disk_is_told_and_what_was_there_stays(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.add_absent(*SERIES, [Gap(1, 2, 1)], now_ms=1)
-        ledger._run("PRAGMA max_page_count = 12")
+        ledger._write("PRAGMA max_page_count = 12", ())
         with pytest.raises(StoreFull, match="no space left"):
-            ledger.add_absent(*SERIES, [Gap(n, n + 1, 1) for n in range(9999)], now_ms=1)
+            many = [Gap(2 * n + 5, 2 * n + 6, 1) for n in range(9999)]
+            ledger.add_absent(*SERIES, many, now_ms=1)
         assert ledger.absent(*SERIES) == [Gap(1, 2, 1)]
         ledger.set_ban("venue", 1, "x")
 
 
 def test_read_only_file_is_told(path: Path) -> None:
     with Ledger(path) as ledger:
-        ledger._run("PRAGMA query_only = 1")
+        ledger.set_ban("venue", 0, "x")
+        ledger._write("PRAGMA query_only = 1", ())
         with pytest.raises(StoreError, match="readonly"):
             ledger.set_ban("venue", 1, "x")
 
@@ -191,12 +210,12 @@ def test_held_by_another_process_too_long_is_told(
 ) -> None:
     monkeypatch.setattr(velas.ledger, "_BUSY_S", 0.01)
     with Ledger(path) as ledger, Ledger(path) as other:
-        other._run("BEGIN IMMEDIATE")
+        other._write("BEGIN IMMEDIATE", ())
         with pytest.raises(StoreLocked, match="another process holds it"):
             ledger.set_ban("venue", 1, "x")
         with pytest.raises(StoreLocked):
             ledger.begin_call("k", now_ms=0, expires_ms=1)
-        other._run("ROLLBACK")
+        other._write("ROLLBACK", ())
 
 
 def test_threads_claim_each_key_once(path: Path) -> None:

@@ -14,7 +14,9 @@ from velas.interval import Interval
 from velas.models import Finding, FindingKind, Gap
 
 try:
-    from pandas.api.internals import create_dataframe_from_blocks
+    from pandas.api.internals import (  # pyright: ignore[reportMissingImports]
+        create_dataframe_from_blocks,
+    )
 except ImportError:  # pandas 2 has no such door
     create_dataframe_from_blocks = None
 

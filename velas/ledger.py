@@ -38,6 +38,11 @@ _SCHEMA = (
     "CREATE INDEX IF NOT EXISTS idempotency_expiry ON idempotency (expires_ms)",
 )
 
+_ADD_ABSENT = """INSERT INTO absent VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET end_ms = excluded.end_ms, missing = excluded.missing,
+    reason = excluded.reason, confirmed_ms = excluded.confirmed_ms
+    WHERE excluded.end_ms >= absent.end_ms"""
+
 
 @attrs.frozen
 class IdempotentCall:
@@ -52,8 +57,8 @@ class Ledger:
     """SQLite at `path` (`db_path` of the settings); in memory when None.
 
     Safe for several threads and processes; every change is whole, and durable when the
-    call returns. A new file is readable by its owner only. A context manager; `close`
-    may be called again.
+    call returns. The file is made by the first change, readable by its owner only. A
+    context manager; `close` may be called again.
 
     Raises:
         StoreCorrupt: the file is damaged, or no SQLite file at all.
@@ -66,13 +71,9 @@ class Ledger:
         self.path = None if path is None else Path(path)
         self._lock = threading.RLock()
         self._closed = False
-        self._db = self._connect()
-        try:
-            with self._translated():
-                self._prepare()
-        except BaseException:
-            self.close()
-            raise
+        self._opened: sqlite3.Connection | None = None
+        if self.path is None or self.path.exists():
+            self._open()
 
     @property
     def closed(self) -> bool:
@@ -81,7 +82,7 @@ class Ledger:
 
     def absent(self, exchange: str, symbol: str, interval: str) -> list[Gap]:
         """Return the ranges the venue proved to have no candles in, oldest first."""
-        rows = self._run(
+        rows = self._read(
             "SELECT start_ms, end_ms, missing, reason FROM absent"
             " WHERE exchange = ? AND symbol = ? AND interval = ? ORDER BY start_ms",
             (exchange, symbol, interval),
@@ -93,46 +94,50 @@ class Ledger:
     ) -> None:
         """Remember ranges the venue has no candles in, all or none of them.
 
-        Of two from the same start the longer one stays.
+        A range that begins where a known one ends makes that one longer; of two from the
+        same start the longer one stays.
         """
         with self._transaction() as db:
-            db.executemany(
-                "INSERT INTO absent VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET end_ms = excluded.end_ms, missing = excluded.missing,"
-                " reason = excluded.reason, confirmed_ms = excluded.confirmed_ms"
-                " WHERE excluded.end_ms >= absent.end_ms",
-                [(exchange, symbol, interval, *attrs.astuple(gap), now_ms) for gap in gaps],
-            )
+            for gap in gaps:
+                key = (exchange, symbol, interval)
+                grown = db.execute(
+                    "UPDATE absent SET end_ms = ?, missing = missing + ?, confirmed_ms = ?"
+                    " WHERE exchange = ? AND symbol = ? AND interval = ?"
+                    " AND end_ms = ? AND reason = ?",
+                    (gap.end_ms, gap.missing, now_ms, *key, gap.start_ms, gap.reason),
+                ).rowcount
+                if not grown:
+                    db.execute(_ADD_ABSENT, (*key, *attrs.astuple(gap), now_ms))
 
     def forget_absent(self, exchange: str, symbol: str, interval: str) -> None:
         """Forget the absences of a series, so that the venue is asked again."""
-        self._run(
+        self._write(
             "DELETE FROM absent WHERE exchange = ? AND symbol = ? AND interval = ?",
             (exchange, symbol, interval),
         )
 
     def listing_ms(self, exchange: str, symbol: str) -> int | None:
         """Return the open time of the venue's first candle of a symbol, None if unknown."""
-        rows = self._run(
+        rows = self._read(
             "SELECT first_ms FROM listing WHERE exchange = ? AND symbol = ?", (exchange, symbol)
         )
         return int(rows[0][0]) if rows else None
 
     def set_listing_ms(self, exchange: str, symbol: str, first_ms: int, *, now_ms: int) -> None:
         """Remember the open time of the venue's first candle of a symbol."""
-        self._run(
+        self._write(
             "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?)",
             (exchange, symbol, first_ms, now_ms),
         )
 
     def ban_until_ms(self, venue: str) -> int:
         """Return when the last ban of this address at `venue` ends, 0 if there was none."""
-        rows = self._run("SELECT until_ms FROM ban WHERE venue = ?", (venue,))
+        rows = self._read("SELECT until_ms FROM ban WHERE venue = ?", (venue,))
         return int(rows[0][0]) if rows else 0
 
     def set_ban(self, venue: str, until_ms: int, reason: str) -> None:
         """Remember a ban, so that a restart does not run into it; the later end stays."""
-        self._run(
+        self._write(
             "INSERT INTO ban VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
             " until_ms = excluded.until_ms, reason = excluded.reason"
             " WHERE excluded.until_ms > ban.until_ms",
@@ -157,24 +162,25 @@ class Ledger:
 
     def finish_call(self, key: str, result: bytes, *, expires_ms: int) -> None:
         """Store the result of the call that holds `key`."""
-        self._run(
+        self._write(
             "INSERT OR REPLACE INTO idempotency VALUES (?, 'done', ?, ?)",
             (key, result, expires_ms),
         )
 
     def drop_call(self, key: str) -> None:
         """Release `key`: its call is known to have had no effect."""
-        self._run("DELETE FROM idempotency WHERE key = ?", (key,))
+        self._write("DELETE FROM idempotency WHERE key = ?", (key,))
 
     def clean_calls(self, *, now_ms: int) -> None:
         """Remove the keys that have expired."""
-        self._run("DELETE FROM idempotency WHERE expires_ms <= ?", (now_ms,))
+        self._write("DELETE FROM idempotency WHERE expires_ms <= ?", (now_ms,))
 
     def close(self) -> None:
         """Close the file; may be called again."""
         with self._lock:
             self._closed = True
-            self._db.close()
+            if self._opened is not None:
+                self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -186,6 +192,20 @@ class Ledger:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._opened is None:
+            if self._closed:
+                raise StoreError(f"{self.path}: this ledger is closed")
+            self._opened = self._connect()
+            try:
+                with self._translated():
+                    self._prepare()
+            except BaseException:
+                self._opened.close()
+                self._opened = None
+                raise
+        return self._opened
 
     def _connect(self) -> sqlite3.Connection:
         target = ":memory:"
@@ -209,8 +229,8 @@ class Ledger:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
+        self._open().execute("PRAGMA journal_mode = WAL")
+        self._open().execute("PRAGMA synchronous = FULL")
 
     def _check(self, db: sqlite3.Connection) -> None:
         (owner,) = db.execute("PRAGMA application_id").fetchone()
@@ -227,21 +247,31 @@ class Ledger:
                 f"{_SCHEMA_VERSION}); upgrade velas or use another db_path"
             )
 
-    def _run(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+    def _read(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         with self._lock, self._translated():
-            return self._db.execute(sql, values).fetchall()
+            if self._opened is None and not self._closed and not self._exists():
+                return []  # nothing is known yet, and asking must not make a file
+            return self._open().execute(sql, values).fetchall()
+
+    def _write(self, sql: str, values: tuple[object, ...]) -> None:
+        with self._lock, self._translated():
+            self._open().execute(sql, values)
+
+    def _exists(self) -> bool:
+        return self.path is None or self.path.exists()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._translated():
-            self._db.execute("BEGIN IMMEDIATE")
+            db = self._open()
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
-                self._db.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
                 # A full disk has rolled back already.
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
 
     @contextmanager

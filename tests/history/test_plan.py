@@ -127,7 +127,7 @@ async def test_plan_venue_of_few_newest_rows_is_not_asked_beyond(exchange, ledge
 async def test_plan_unknown_symbol_is_named_and_the_others_planned(exchange, ledger):
     want = Wanted(symbols=("NOPE", "X/Y"), intervals=(ONE,), start_ms=FIRST * HOUR)
     plan = await make_plan(exchange, stored(), ledger, want)
-    assert ["no NOPE", None] == [series.error for series in plan.series]
+    assert [series.error for series in plan.series] == ["no NOPE", None]
 
 
 async def test_plan_strict_unknown_symbol_raises(exchange, ledger):

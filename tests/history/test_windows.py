@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +29,7 @@ def test_missing_slots_any_input_complements_present(present, start, length):
 def test_runs_any_slots_rebuild_them(slots):
     pairs = runs(slots)
     assert [s for first, end in pairs for s in range(first, end)] == slots.tolist()
-    assert all(a[1] < b[0] for a, b in zip(pairs, pairs[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(pairs))
 
 
 @given(slots=slot_sets, page_rows=st.integers(1, 50), name=st.sampled_from(INTERVALS))
@@ -36,7 +38,7 @@ def test_cover_any_slots_every_slot_in_one_window_of_a_page(slots, page_rows, na
     windows = cover(slots, interval, page_rows)
     opens = interval.open_of(slots).tolist()
     assert all(window.slots <= max(1, page_rows - 1) for window in windows)
-    assert all(a.end_ms <= b.start_ms for a, b in zip(windows, windows[1:], strict=False))
+    assert all(a.end_ms <= b.start_ms for a, b in itertools.pairwise(windows))
     for open_ms in opens:
         assert sum(w.start_ms <= open_ms < w.end_ms for w in windows) == 1
     assert all(w.start_ms in opens for w in windows)

@@ -56,15 +56,18 @@ class Ask:
     limit: int
 
 
+CAPABILITIES = Capabilities(
+    intervals=("1h", "2h", "1d"), page_rows=10, page_weight=2, probe_listing=True
+)
+
+
 @attrs.define(slots=False)
 class FakeExchange:
     """An Exchange over series in memory; `fault(ask)` may raise or return an answer."""
 
     series: dict[tuple[str, str], pd.DataFrame]
     now_ms: int = NOW
-    capabilities: Capabilities = Capabilities(
-        intervals=("1h", "2h", "1d"), page_rows=10, page_weight=2, probe_listing=True
-    )
+    capabilities: Capabilities = CAPABILITIES
     name: str = "fake"
     fault: Callable[[Ask], pd.DataFrame | None] = lambda ask: None
     asks: list[Ask] = attrs.Factory(list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -97,4 +98,6 @@ def cli() -> None:
 
 def main() -> None:
     """Run the `velas` command; the console entry point."""
+    # Arrow's own allocator holds on to tens of MB; read by Arrow when it is imported
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     cli()

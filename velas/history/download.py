@@ -75,8 +75,7 @@ async def _all_series(traffic: Traffic, plan: Plan, parallel: int) -> list[Serie
 
 
 async def _series(traffic: Traffic, plan: SeriesPlan) -> SeriesReport:
-    rows_added, unreachable = 0, False
-    error = plan.error
+    rows_added, error, unreachable = 0, plan.error, plan.unreachable
     if error is None:
         work = SeriesDownload(traffic, plan)
         try:

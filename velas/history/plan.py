@@ -12,6 +12,7 @@ from velas.dates import iso, months_before
 from velas.errors import ConfigError, UnknownSymbol, VelasError
 from velas.history.disk import Disk
 from velas.history.report import Plan, Range, RangeKind, SeriesPlan
+from velas.history.traffic import VENUE_FAILS, VENUE_REFUSES
 from velas.history.windows import Slots, cover, missing_slots, runs, subtract
 from velas.interval import Interval
 from velas.ledger import Ledger
@@ -53,14 +54,14 @@ async def make_plan(exchange: Exchange, store: Store, ledger: Ledger, wanted: Wa
         UnknownSymbol: (strict) the venue does not list a symbol.
         ExchangeError: the venue could not be asked at all.
     """
+    _check_wanted(exchange, wanted)
     now_ms = await exchange.server_time_ms()
-    _check_range(wanted, now_ms)
-    _check_intervals(exchange, wanted)
-    await exchange.markets()
-    names = _unique(wanted.symbols)
+    _check_future(wanted, now_ms)
+    # all names are judged before anything is asked about one of them
+    found = [await _market(exchange, name, wanted.strict) for name in wanted.symbols]
     with Disk() as disk:
         planner = _Planner(exchange, store, ledger, disk, wanted, now_ms)
-        by_symbol = await asyncio.gather(*[planner.symbol(name) for name in names])
+        by_symbol = await asyncio.gather(*[planner.symbol(one) for one in _unique(found)])
     capabilities = exchange.capabilities
     return Plan(
         exchange=exchange.name,
@@ -85,20 +86,21 @@ class _Planner:
     wanted: Wanted
     now_ms: int
 
-    async def symbol(self, name: str) -> list[SeriesPlan]:
-        try:
-            market = await self.exchange.market(name)
-        except UnknownSymbol as error:
-            if self.wanted.strict:
-                raise
-            return [_failed(name, interval, error) for interval in self.wanted.intervals]
+    async def symbol(self, market: Market | SeriesPlan) -> list[SeriesPlan]:
+        if isinstance(market, SeriesPlan):
+            return [attrs.evolve(market, interval=one) for one in self.wanted.intervals]
         return [await self._series(market, interval) for interval in self.wanted.intervals]
 
     async def _series(self, market: Market, interval: Interval) -> SeriesPlan:
         try:
             return await self._missing(market, interval)
+        except VENUE_REFUSES:
+            raise
         except VelasError as error:
-            return _failed(market.symbol, interval, error, key=market.key)
+            return SeriesPlan(
+                market.key, market.symbol, interval,
+                error=str(error), unreachable=isinstance(error, VENUE_FAILS),
+            )  # fmt: skip
 
     async def _missing(self, market: Market, interval: Interval) -> SeriesPlan:
         key = market.key
@@ -192,19 +194,27 @@ def _ranges(
     return tuple(found)
 
 
-def _check_range(wanted: Wanted, now_ms: int) -> None:
+async def _market(exchange: Exchange, name: str, strict: bool) -> Market | SeriesPlan:
+    """Return the market, or for an unknown one a series plan that says so."""
+    try:
+        return await exchange.market(name)
+    except UnknownSymbol as error:
+        if strict:
+            raise
+        return SeriesPlan(name, name, Interval("1m"), error=str(error))
+
+
+def _unique(found: Sequence[Market | SeriesPlan]) -> list[Market | SeriesPlan]:
+    """Drop what was named twice, in whatever spelling."""
+    return list({one.symbol: one for one in found}.values())
+
+
+def _check_wanted(exchange: Exchange, wanted: Wanted) -> None:
     if not wanted.symbols or not wanted.intervals:
         raise ConfigError("nothing to download: name at least one symbol and one interval")
     start_ms, end_ms = wanted.start_ms, wanted.end_ms
-    if start_ms is not None and start_ms >= now_ms:
-        raise ConfigError(f"start {iso(start_ms)} lies in the future; now is {iso(now_ms)}")
-    if end_ms is not None and end_ms > now_ms:
-        raise ConfigError(f"end {iso(end_ms)} lies in the future; now is {iso(now_ms)}")
     if start_ms is not None and end_ms is not None and start_ms >= end_ms:
         raise ConfigError(f"start {iso(start_ms)} is not before end {iso(end_ms)}")
-
-
-def _check_intervals(exchange: Exchange, wanted: Wanted) -> None:
     known = exchange.capabilities.intervals
     for interval in wanted.intervals:
         if interval.name not in known:
@@ -213,9 +223,7 @@ def _check_intervals(exchange: Exchange, wanted: Wanted) -> None:
             )
 
 
-def _failed(symbol: str, interval: Interval, error: Exception, *, key: str = "") -> SeriesPlan:
-    return SeriesPlan(symbol=key or symbol, market=symbol, interval=interval, error=str(error))
-
-
-def _unique(symbols: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(symbols))
+def _check_future(wanted: Wanted, now_ms: int) -> None:
+    for name, moment in (("start", wanted.start_ms), ("end", wanted.end_ms)):
+        if moment is not None and moment > now_ms:
+            raise ConfigError(f"{name} {iso(moment)} lies in the future; now is {iso(now_ms)}")

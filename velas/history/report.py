@@ -30,7 +30,8 @@ class SeriesPlan:
     """What one series lacks within ``[start_ms, end_ms)``.
 
     `symbol` is the folder name, `market` the unified symbol. A series that cannot be
-    planned (unknown symbol, unsupported interval) has an `error` and no ranges.
+    planned (unknown symbol, nothing listed yet) has an `error` and no ranges;
+    `unreachable` says that the venue did not answer.
     """
 
     symbol: str
@@ -40,6 +41,7 @@ class SeriesPlan:
     end_ms: int = 0
     ranges: tuple[Range, ...] = ()
     error: str | None = None
+    unreachable: bool = False
 
     @property
     def candles(self) -> int:

@@ -26,12 +26,12 @@ from velas.interval import Interval
 from velas.ledger import Ledger
 from velas.protocols import Exchange, Store
 
-__all__ = ["VENUE_FAILS", "Progress", "Traffic", "cancelled"]
+__all__ = ["VENUE_FAILS", "VENUE_REFUSES", "Progress", "Traffic", "cancelled"]
 
 # refusals that concern the whole venue: going on with the next symbol is pointless
-_VENUE_REFUSES = (AuthError, Banned, Forbidden, RestrictedLocation)
+VENUE_REFUSES = (AuthError, Banned, Forbidden, RestrictedLocation)
 _VENUE_SILENT = (Unavailable, RequestTimeout)
-VENUE_FAILS = (*_VENUE_REFUSES, *_VENUE_SILENT, RateLimited)
+VENUE_FAILS = (*VENUE_REFUSES, *_VENUE_SILENT, RateLimited)
 
 Progress = Callable[[Stored], None]
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class Traffic:
     def _judge(self, error: VelasError, *, silent_since: int) -> None:
         """Give up on the venue when it refuses us, or answered nobody meanwhile."""
         silent = isinstance(error, _VENUE_SILENT) and self.answers == silent_since
-        if isinstance(error, _VENUE_REFUSES) or silent:
+        if isinstance(error, VENUE_REFUSES) or silent:
             self.venue_error = self.venue_error or error
 
 
