@@ -193,9 +193,7 @@ class Store(Protocol):
         """Replace the series by `frame`."""
         ...
 
-    def append(
-        self, frame: pd.DataFrame, symbol: str, interval: str | Interval
-    ) -> AppendResult:
+    def append(self, frame: pd.DataFrame, symbol: str, interval: str | Interval) -> AppendResult:
         """Merge rows in by open time; a newer row wins; doing it twice changes nothing."""
         ...
 

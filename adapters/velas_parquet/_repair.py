@@ -30,7 +30,7 @@ class Damage:
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.problem}"
+        return self.problem if str(self.path) in self.problem else f"{self.path}: {self.problem}"
 
 
 @attrs.frozen
