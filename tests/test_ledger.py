@@ -190,8 +190,8 @@ def test_full_disk_is_told_and_what_was_there_stays(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.add_absent(*SERIES, [Gap(1, 2, 1)], now_ms=1)
         ledger._write("PRAGMA max_page_count = 12", ())
+        many = [Gap(2 * n + 5, 2 * n + 6, 1) for n in range(9999)]
         with pytest.raises(StoreFull, match="no space left"):
-            many = [Gap(2 * n + 5, 2 * n + 6, 1) for n in range(9999)]
             ledger.add_absent(*SERIES, many, now_ms=1)
         assert ledger.absent(*SERIES) == [Gap(1, 2, 1)]
         ledger.set_ban("venue", 1, "x")

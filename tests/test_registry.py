@@ -278,5 +278,4 @@ def test_open_store_is_given_the_exchanges_name(
 def test_open_ledger_is_at_db_path(tmp_path: Path) -> None:
     settings = load_settings(environ={}, data_dir=tmp_path / "new")
     with velas.open_ledger(settings) as ledger:
-        assert ledger.path == tmp_path / "new" / "velas.db"
-    assert settings.db_path.is_file()
+        assert ledger.path == settings.db_path == tmp_path / "new" / "velas.db"
