@@ -507,10 +507,166 @@ async def test_ban_closed_ledger_gives_way_to_the_one_before(clock: ManualClock)
 
 async def test_db_path_is_a_ledger_of_the_limiters_own(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "velas.db"
-    subject = RateLimiter(RateLimitConfig(max_wait_s=1), venue="venue", clock=clock, db_path=path)
-    with subject, pytest.raises(Banned):
-        call = Script(clock, Banned("418", retry_after_s=1000))
-        await subject.execute_with_retry(call, HISTORY)
-    subject.close()
+    call = Script(clock, Banned("418", retry_after_s=1000))
+    config = RateLimitConfig(max_wait_s=1)
+    with RateLimiter(config, venue="venue", clock=clock, db_path=path) as subject:
+        with pytest.raises(Banned):
+            await subject.execute_with_retry(call, HISTORY)
+        subject.close()
     with Ledger(path) as again:
         assert again.ban_until_ms("venue") > 0
+
+
+def test_close_without_ledger_is_harmless() -> None:
+    RateLimiter().close()
+
+
+# --- used weight, limits, clock
+
+
+async def test_observe_inside_call_raises_our_count(clock: ManualClock) -> None:
+    subject = limiter(clock, minute())
+
+    async def call() -> None:
+        subject.observe(50, 60)
+
+    await subject.execute_with_retry(call, HISTORY)
+    assert subject.snapshot().used == 50
+
+
+async def test_observe_outside_call_or_of_unknown_window_is_ignored(clock: ManualClock) -> None:
+    subject, other = limiter(clock, minute()), limiter(clock, minute())
+    subject.observe(50, 60)
+
+    async def call() -> None:
+        subject.observe(50, 10)
+        other.observe(50, 60)
+
+    await subject.execute_with_retry(call, HISTORY)
+    assert (subject.snapshot().used, other.snapshot().used) == (1, 0)
+
+
+async def test_set_weight_limits_keeps_what_is_spent(clock: ManualClock) -> None:
+    subject = limiter(clock, minute())
+    await subject.execute_with_retry(Script(clock), HISTORY, weight=20)
+    subject.set_weight_limits([WeightLimit(60, 50), WeightLimit(300, 90), WeightLimit(60, 70)])
+    windows = [(use.window_s, use.used, use.limit) for use in subject.snapshot().windows]
+    assert windows == [(60, 20, 50), (300, 20, 90)]
+
+
+async def test_set_weight_limits_higher_lets_waiting_go(manual: ManualClock) -> None:
+    subject = limiter(manual, minute())
+    await subject.execute_with_retry(Script(manual), HISTORY, weight=96)
+    call = Script(manual)
+    task = asyncio.create_task(subject.execute_with_retry(call, HISTORY))
+    await manual.run_for(1)
+    subject.set_weight_limits([WeightLimit(60, 200)])
+    await manual.run_for(0)
+    assert task.done()
+
+
+async def test_set_weight_limits_lower_fails_waiting_that_can_never_go(
+    manual: ManualClock,
+) -> None:
+    subject = limiter(manual, minute())
+    await subject.execute_with_retry(Script(manual), HISTORY, weight=96)
+    task = asyncio.create_task(subject.execute_with_retry(Script(manual), HISTORY, weight=50))
+    await manual.run_for(1)
+    subject.set_weight_limits([WeightLimit(60, 40)])
+    with pytest.raises(ConfigError, match="weight 50 can never be sent"):
+        await task
+
+
+async def test_clock_offset_moves_the_boundary(clock: ManualClock) -> None:
+    subject, call = limiter(clock, minute()), Script(clock)
+    subject.set_clock_offset_ms(-20_000)
+    await subject.execute_with_retry(call, HISTORY, weight=96)
+    await subject.execute_with_retry(call, HISTORY)
+    assert call.sent_s[1] == pytest.approx(20.15, abs=0.01)
+
+
+async def test_clock_offset_corrected_after_boundary_counts_both_windows(
+    clock: ManualClock,
+) -> None:
+    clock.advance(1)
+    subject = limiter(clock, minute())
+    await subject.execute_with_retry(Script(clock), HISTORY, weight=90)
+    clock.advance(59.2)
+    await subject.execute_with_retry(Script(clock), HISTORY, weight=3)
+    subject.set_clock_offset_ms(-900)
+    assert subject.snapshot().used == 93
+
+
+async def test_clock_offset_small_correction_keeps_window(clock: ManualClock) -> None:
+    subject = limiter(clock, minute())
+    await subject.execute_with_retry(Script(clock), HISTORY, weight=90)
+    clock.advance(60.2)
+    subject.set_clock_offset_ms(5)
+    assert subject.snapshot().used == 0
+
+
+async def test_given_up_request_still_counts_in_next_window(clock: ManualClock) -> None:
+    subject = limiter(clock, minute())
+    clock.advance(57)
+    call = Script(clock, RequestTimeout("x"))
+    with pytest.raises(RequestTimeout):
+        await subject.execute_with_retry(call, HISTORY, weight=30, safe_to_repeat=False)
+    clock.advance(4)
+    assert subject.snapshot().used == 30
+
+
+# --- snapshot
+
+
+async def test_snapshot_shows_fullest_window_and_waiting(manual: ManualClock) -> None:
+    limits = [WeightLimit(60, 100), WeightLimit(300, 1000)]
+    subject = limiter(manual, RateLimitConfig(weight_limits=limits))
+    await subject.execute_with_retry(Script(manual), HISTORY, weight=96)
+    tasks = [
+        asyncio.create_task(subject.execute_with_retry(Script(manual), lane, weight=5))
+        for lane in (HISTORY, HISTORY, LIVE)
+    ]
+    await manual.run_for(1)
+    shown = subject.snapshot()
+    assert (shown.venue, shown.used, shown.limit) == ("venue", 96, 100)
+    assert shown.blocked_until_ms is None
+    assert shown.waiting == {ORDER: 0, LIVE: 1, HISTORY: 2}
+    await manual.run_for(60)
+    await asyncio.gather(*tasks)
+
+
+def test_snapshot_without_windows_has_no_limit(clock: ManualClock) -> None:
+    shown = limiter(clock).snapshot()
+    assert (shown.used, shown.limit, shown.windows) == (0, None, ())
+
+
+# --- sharing
+
+
+def test_shared_limiter_same_venue_is_one_object(caplog: pytest.LogCaptureFixture) -> None:
+    one = shared_limiter("api.example", minute())
+    assert shared_limiter("api.example", minute()) is one
+    assert shared_limiter("api.example") is one
+    assert shared_limiter("other.example") is not one
+    assert caplog.text == ""
+
+
+def test_shared_limiter_other_settings_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    one = shared_limiter("api.example", minute())
+    assert shared_limiter("api.example", minute(5)) is one
+    assert "other settings ignored" in caplog.text
+
+
+def test_shared_limiter_reset_makes_a_new_one() -> None:
+    one = shared_limiter("api.example")
+    reset_shared_limiters()
+    assert shared_limiter("api.example") is not one
+
+
+async def test_shared_limiter_obeys_ban_of_a_ledger_given_later(clock: ManualClock) -> None:
+    subject = shared_limiter("api.example", clock=clock)
+    with Ledger() as ledger:
+        ledger.set_ban("api.example", MINUTE_MS + 10_000_000, "418")
+        shared_limiter("api.example", ledger=ledger)
+        with pytest.raises(Banned):
+            await subject.execute_with_retry(Script(clock), HISTORY)
