@@ -61,10 +61,10 @@ def test_absent_forgotten_is_gone() -> None:
 
 def test_listing_is_remembered_and_replaced() -> None:
     with Ledger() as ledger:
-        assert ledger.listing_ms("binance_spot", "BTCUSDT") is None
-        ledger.set_listing_ms("binance_spot", "BTCUSDT", 5, now_ms=1)
-        ledger.set_listing_ms("binance_spot", "BTCUSDT", 4, now_ms=2)
-        assert ledger.listing_ms("binance_spot", "BTCUSDT") == 4
+        assert ledger.listing_ms(*SERIES) is None
+        ledger.set_listing_ms(*SERIES, 5, now_ms=1)
+        ledger.set_listing_ms(*SERIES, 4, now_ms=2)
+        assert ledger.listing_ms(*SERIES) == 4
 
 
 def test_ban_later_end_stays() -> None:
@@ -164,7 +164,9 @@ def test_open_folder_or_below_a_file_is_refused(tmp_path: Path) -> None:
 def test_reading_what_is_not_there_makes_no_file(path: Path) -> None:
     with Ledger(path) as ledger:
         assert ledger.absent(*SERIES) == []
-        assert ledger.listing_ms("venue", "X") is None
+        assert ledger.listing_ms(*SERIES) is None
+        assert ledger.extent(*SERIES) is None
+        assert ledger.settled(*SERIES, now_ms=0) == []
         assert ledger.ban_until_ms("venue") == 0
     assert not path.exists()
 
@@ -265,3 +267,24 @@ def _start(path: Path, work: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
     )
+
+
+def test_extent_never_shrinks(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.add_extent(*SERIES, 10, 20)
+        ledger.add_extent(*SERIES, 12, 30)
+        ledger.add_extent(*SERIES, 5, 15)
+        assert ledger.extent(*SERIES) == (5, 30)
+
+
+def test_absence_confirmed_while_young_is_asked_about_again(path: Path) -> None:
+    hour, day = 3_600_000, 86_400_000
+    young, old = Gap(10 * day, 10 * day + hour, 1, "venue"), Gap(hour, 2 * hour, 1, "venue")
+    with Ledger(path) as ledger:
+        ledger.add_absent(*SERIES, [young, old], now_ms=10 * day + 2 * hour)
+        at_once = ledger.settled(*SERIES, now_ms=10 * day + 2 * hour)
+        assert at_once == [old, young]
+        assert ledger.settled(*SERIES, now_ms=10 * day + 4 * hour) == [old]
+        ledger.add_absent(*SERIES, [young], now_ms=12 * day)
+        assert ledger.settled(*SERIES, now_ms=99 * day) == [old, young]
+        assert ledger.absent(*SERIES) == [old, young]

@@ -21,6 +21,8 @@ __all__ = ["IdempotentCall", "Ledger"]
 _APPLICATION_ID = 0x76656C61  # "vela": tells our file from another program's SQLite file
 _SCHEMA_VERSION = 1
 _BUSY_S = 10.0
+_SETTLE_MS = 24 * 3_600_000
+_AGAIN_MS = 3_600_000
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS absent (
         exchange TEXT, symbol TEXT, interval TEXT, start_ms INTEGER, end_ms INTEGER,
@@ -28,8 +30,12 @@ _SCHEMA = (
         PRIMARY KEY (exchange, symbol, interval, start_ms)
     ) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS listing (
-        exchange TEXT, symbol TEXT, first_ms INTEGER, probed_ms INTEGER,
-        PRIMARY KEY (exchange, symbol)
+        exchange TEXT, symbol TEXT, interval TEXT, first_ms INTEGER, probed_ms INTEGER,
+        PRIMARY KEY (exchange, symbol, interval)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS extent (
+        exchange TEXT, symbol TEXT, interval TEXT, first_ms INTEGER, last_ms INTEGER,
+        PRIMARY KEY (exchange, symbol, interval)
     ) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS ban (venue TEXT PRIMARY KEY, until_ms INTEGER, reason TEXT)",
     """CREATE TABLE IF NOT EXISTS idempotency (
@@ -116,18 +122,55 @@ class Ledger:
             (exchange, symbol, interval),
         )
 
-    def listing_ms(self, exchange: str, symbol: str) -> int | None:
-        """Return the open time of the venue's first candle of a symbol, None if unknown."""
+    def settled(self, exchange: str, symbol: str, interval: str, *, now_ms: int) -> list[Gap]:
+        """Return the absences that need not be asked about again, oldest first.
+
+        One that was young when it was confirmed may have been filled since (venues do,
+        after an outage): it counts for an hour, then the venue is asked once more.
+        """
         rows = self._read(
-            "SELECT first_ms FROM listing WHERE exchange = ? AND symbol = ?", (exchange, symbol)
+            "SELECT start_ms, end_ms, missing, reason FROM absent"
+            " WHERE exchange = ? AND symbol = ? AND interval = ?"
+            " AND (confirmed_ms >= end_ms + ? OR ? < confirmed_ms + ?) ORDER BY start_ms",
+            (exchange, symbol, interval, _SETTLE_MS, now_ms, _AGAIN_MS),
+        )
+        return [Gap(start, end, missing, reason) for start, end, missing, reason in rows]
+
+    def listing_ms(self, exchange: str, symbol: str, interval: str) -> int | None:
+        """Return the open time of the venue's first candle of a series, None if unknown."""
+        rows = self._read(
+            "SELECT first_ms FROM listing WHERE exchange = ? AND symbol = ? AND interval = ?",
+            (exchange, symbol, interval),
         )
         return int(rows[0][0]) if rows else None
 
-    def set_listing_ms(self, exchange: str, symbol: str, first_ms: int, *, now_ms: int) -> None:
-        """Remember the open time of the venue's first candle of a symbol."""
+    def set_listing_ms(
+        self, exchange: str, symbol: str, interval: str, first_ms: int, *, now_ms: int
+    ) -> None:
+        """Remember the open time of the venue's first candle of a series."""
         self._write(
-            "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?)",
-            (exchange, symbol, first_ms, now_ms),
+            "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?, ?)",
+            (exchange, symbol, interval, first_ms, now_ms),
+        )
+
+    def extent(self, exchange: str, symbol: str, interval: str) -> tuple[int, int] | None:
+        """Return the first and last open time a series ever had in the store."""
+        rows = self._read(
+            "SELECT first_ms, last_ms FROM extent"
+            " WHERE exchange = ? AND symbol = ? AND interval = ?",
+            (exchange, symbol, interval),
+        )
+        return (int(rows[0][0]), int(rows[0][1])) if rows else None
+
+    def add_extent(
+        self, exchange: str, symbol: str, interval: str, first_ms: int, last_ms: int
+    ) -> None:
+        """Remember that a series reached from `first_ms` to `last_ms`; it never shrinks."""
+        self._write(
+            "INSERT INTO extent VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " first_ms = min(extent.first_ms, excluded.first_ms),"
+            " last_ms = max(extent.last_ms, excluded.last_ms)",
+            (exchange, symbol, interval, first_ms, last_ms),
         )
 
     def ban_until_ms(self, venue: str) -> int:

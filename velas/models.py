@@ -12,6 +12,8 @@ from velas.errors import ConfigError
 from velas.symbols import series_key
 
 __all__ = [
+    "PENDING",
+    "VENUE",
     "AppendResult",
     "BookTicker",
     "Candle",
@@ -29,6 +31,9 @@ __all__ = [
     "Trade",
     "Usage",
 ]
+
+VENUE = "venue"  # the reason of a gap that the venue itself proved to have
+PENDING = "not published by the venue yet"  # of candles that closed within the last day
 
 MarketType = Literal["spot", "swap", "future", "option"]
 Source = Literal["ws", "rest"]
@@ -109,6 +114,14 @@ class Usage:
     requests: int = 0
     weight: int = 0
     retries: int = 0
+
+    def plus(self, other: Usage) -> Usage:
+        """Return both together."""
+        return Usage(
+            self.requests + other.requests,
+            self.weight + other.weight,
+            self.retries + other.retries,
+        )
 
     def since(self, before: Usage) -> Usage:
         """Return what was spent after `before`."""

@@ -55,7 +55,8 @@ def velas() -> Velas:
 def venue(monkeypatch: pytest.MonkeyPatch) -> FakeExchange:
     """A venue in memory, with two symbols of 30 hours, that commands open."""
     opens = [NOW // HOUR * HOUR - n * HOUR for n in range(30, 0, -1)]
-    fake = FakeExchange({(name, "1h"): candles(opens) for name in ("BTC/USDT", "ETH/USDT")})
+    series = {(name, "1h"): candles(opens) for name in ("BTC/USDT", "ETH/USDT")}
+    fake = FakeExchange(series, name="binance_spot")
     monkeypatch.setattr("velas.registry.open_exchange", lambda settings, *, ledger=None: fake)
     return fake
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from fakes import HOUR, FakeStore, candles
 
@@ -113,3 +114,30 @@ def test_repair_store_without_checksums_fetches_what_is_missing(velas, venue, mo
     result = velas("verify", "--repair")
     assert result.exit_code == 0
     assert len(store.load("BTCUSDT", "1h")) == 6
+
+
+def test_verify_names_what_was_stored_once_and_repair_fetches_it_again(velas, venue, store_with):
+    assert velas("download", "--symbol", "BTCUSDT", "--interval", "1h").exit_code == 0
+    store = store_with({})
+    whole = store.load("BTCUSDT", "1h")
+    store.save(whole.iloc[8:-3], "BTCUSDT", "1h")
+    result = velas("verify", "--json")
+    (series,) = json.loads(result.stdout)["series"]
+    assert result.exit_code == 1
+    assert [gap["missing"] for gap in series["gaps"]] == [8, 3]
+    assert {gap["reason"] for gap in series["gaps"]} == {"stored once, lost since"}
+    assert (series["expected"], series["present"]) == (30, 19)
+    assert velas("verify", "--repair").exit_code == 0
+    pd.testing.assert_frame_equal(store.load("BTCUSDT", "1h"), whole)
+
+
+def test_repair_of_a_wholly_damaged_file_fetches_all_it_ever_held(
+    velas, venue, store_with, monkeypatch
+):
+    assert velas("download", "--symbol", "BTCUSDT", "--interval", "1h").exit_code == 0
+    path = store_with({}).root / "BTCUSDT" / "1h.parquet"
+    spoil(path)
+    # by now the months that a download takes by default begin much later
+    monkeypatch.setattr("velas.clock.SystemClock.now_ms", lambda self: venue.now_ms + 10**11)
+    assert velas("verify", "--repair").exit_code == 0
+    assert len(store_with({}).load("BTCUSDT", "1h")) == 30

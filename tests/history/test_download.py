@@ -6,7 +6,7 @@ import pytest
 from fakes import HOUR, NOW, Ask, FakeExchange, FakeStore, candles
 
 from velas import frames
-from velas.errors import BadRequest, Banned, StoreFull, Unavailable
+from velas.errors import BadRequest, Banned, ConfigError, StoreFull, Unavailable
 from velas.history import Wanted, make_plan, run_plan
 from velas.interval import Interval
 from velas.ledger import Ledger
@@ -125,7 +125,107 @@ async def test_download_silent_venue_is_given_up_after_nobody_was_answered(excha
     exchange.fault = fault
     report = await download(exchange, store, ledger, parallel=1, pages_in_flight=1)
     assert [series.error for series in report.series] == ["down"] * 3
-    assert sum(bool(ask.start_ms) for ask in exchange.asks) == 1
+    assert [ask.symbol for ask in exchange.asks if ask.start_ms] == ["A/Y", "B/Y"]
+    assert all(series.unreachable for series in report.series)
+
+
+async def test_download_one_dead_symbol_alone_does_not_condemn_the_venue(exchange, store, ledger):
+    def fault(ask: Ask):
+        if ask.symbol == "A/Y" and ask.start_ms:
+            raise Unavailable("down")
+
+    exchange.fault = fault
+    report = await download(exchange, store, ledger, parallel=1, pages_in_flight=1)
+    assert [series.error for series in report.series] == ["down", None, None]
+    assert_complete(exchange, store, ("B/Y", "C/Y"))
+
+
+async def test_download_silence_about_candles_is_no_success(exchange, store, ledger):
+    exchange.fault = lambda ask: frames.empty()
+    report = await download(exchange, store, ledger, ("A/Y",))
+    (series,) = report.series
+    assert not report.ok
+    assert [(gap.missing, gap.reason) for gap in series.gaps] == [
+        (200, "asked for, but the venue's answers prove nothing")
+    ]
+
+
+async def test_download_end_that_never_came_is_named(exchange, store, ledger):
+    def fault(ask: Ask):
+        late = ask.start_ms is None or ask.start_ms > (FIRST + 130) * HOUR
+        return frames.empty() if late else None
+
+    exchange.fault = fault
+    report = await download(exchange, store, ledger, ("A/Y",))
+    assert not report.ok
+    assert report.series[0].gaps[-1].end_ms == (LAST + 1) * HOUR
+
+
+async def test_download_candle_not_published_yet_is_named_and_no_failure(store, ledger):
+    rows = candles([s * HOUR for s in range(FIRST, LAST)])
+    exchange = FakeExchange({("A/Y", "1h"): rows})
+    report = await download(exchange, store, ledger, ("A/Y",))
+    assert report.ok
+    assert [gap.reason for gap in report.series[0].gaps] == ["not published by the venue yet"]
+
+
+async def test_download_hole_filled_by_the_venue_later_is_fetched_then(store, ledger):
+    opens = [s * HOUR for s in range(FIRST, LAST + 1)]
+    exchange = FakeExchange({("A/Y", "1h"): candles([*opens[:-3], *opens[-2:]])})
+    await download(exchange, store, ledger, ("A/Y",))
+    exchange.series["A/Y", "1h"] = candles([s * HOUR for s in range(FIRST, LAST + 30)])
+    exchange.now_ms += 2 * HOUR
+    await download(exchange, store, ledger, ("A/Y",))
+    assert frames.gaps(store.load("A/Y", "1h")["timestamp"].to_numpy(), "1h") == []
+
+
+async def test_download_newest_stored_candles_are_read_again_with_the_next(store, ledger):
+    opens = [s * HOUR for s in range(FIRST, LAST + 2)]
+    exchange = FakeExchange({("A/Y", "1h"): candles(opens)})
+    await download(exchange, store, ledger, ("A/Y",))
+    exchange.series["A/Y", "1h"] = candles(opens, price=200.0)
+    exchange.now_ms += HOUR
+    await download(exchange, store, ledger, ("A/Y",))
+    assert list(store.load("A/Y", "1h")["open"].tail(4) > 150) == [False, True, True, True]
+
+
+async def test_download_update_fetches_again_what_was_stored_once(exchange, store, ledger):
+    await download(exchange, store, ledger, ("A/Y",))
+    store.save(store.load("A/Y", "1h", start_ms=(FIRST + 50) * HOUR), "A/Y", "1h")
+    want = Wanted(symbols=("A/Y",), intervals=(ONE,), update=True)
+    plan = await make_plan(exchange, store, ledger, want)
+    await run_plan(exchange, store, ledger, plan)
+    assert_complete(exchange, store, ("A/Y",))
+
+
+async def test_download_commit_that_failed_is_tried_once_more(exchange, store, ledger, monkeypatch):
+    monkeypatch.setattr("velas.history.series._COMMIT_AFTER_S", 0.0)
+    failures = [StoreFull("no space left")]
+
+    def fail(symbol: str) -> None:
+        if failures:
+            raise failures.pop()
+
+    store.fail = fail
+    report = await download(exchange, store, ledger, ("A/Y",), pages_in_flight=3)
+    assert report.series[0].error == "no space left"
+    assert report.series[0].rows_total > 0
+
+
+async def test_download_impossible_parallelism_is_refused(exchange, store, ledger):
+    for options in ({"parallel": 0}, {"pages_in_flight": 0}):
+        with pytest.raises(ConfigError, match="at least 1"):
+            await download(exchange, store, ledger, **options)
+
+
+async def test_plan_that_fails_leaves_no_task_behind(exchange, store, ledger):
+    def fault(ask: Ask):
+        raise Banned("banned", until_ms=NOW)
+
+    exchange.fault = fault
+    with pytest.raises(Banned):
+        await download(exchange, store, ledger)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_download_full_disk_is_an_error_of_the_series(exchange, store, ledger):

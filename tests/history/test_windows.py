@@ -66,3 +66,26 @@ def test_explain_partly_known_gap_is_split_by_reason():
 @pytest.mark.parametrize("absent", [[], [hours(1, 5, "venue")], [hours(90, 99, "venue")]])
 def test_explain_unrelated_absences_changes_nothing(absent):
     assert explain([hours(10, 20)], absent, HOUR) == [hours(10, 20)]
+
+
+def test_explain_many_holes_and_long_ones_is_one_pass():
+    gaps = [hours(10 * n, 10 * n + 9) for n in range(20_000)]
+    absent = [hours(10 * n, 10 * n + 4, "venue") for n in range(20_000)]
+    found = explain([*gaps, hours(10**6, 10**9)], absent, HOUR)
+    assert len(found) == 40_001
+    assert sum(gap.missing for gap in found) == 9 * 20_000 + 10**9 - 10**6
+
+
+@given(
+    ranges=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20), st.sampled_from("ab"))),
+    gap=st.tuples(st.integers(0, 60), st.integers(1, 20)),
+)
+def test_explain_any_overlap_names_every_slot_once(ranges, gap):
+    absent = [hours(first, first + length, reason) for first, length, reason in ranges]
+    found = explain([hours(gap[0], gap[0] + gap[1])], absent, HOUR)
+    slots = [s for one in found for s in range(one.start_ms // 3_600_000, one.end_ms // 3_600_000)]
+    assert slots == list(range(gap[0], gap[0] + gap[1]))
+    known = {s for first, length, _ in ranges for s in range(first, first + length)}
+    for one in found:
+        for slot in range(one.start_ms // 3_600_000, one.end_ms // 3_600_000):
+            assert (slot in known) == (one.reason != "not downloaded")

@@ -165,9 +165,8 @@ class FakeStore:
 
     def get_stats(self, symbol: str, interval: str | Interval) -> SeriesStats:
         rows = self.load(symbol, interval)
-        first, last = (
-            (None, None) if rows.empty else (rows.timestamp.iloc[0], rows.timestamp.iloc[-1])
-        )
+        opens = [int(open_ms) for open_ms in rows["timestamp"]]
+        first, last = (opens[0], opens[-1]) if opens else (None, None)
         return SeriesStats(symbol, str(interval), len(rows), first, last, 0, 0, 0)
 
     def gaps(self, symbol: str, interval: str | Interval) -> list[Gap]:

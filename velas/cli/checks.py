@@ -97,15 +97,17 @@ def check_series(shelf: Shelf, series: SeriesId) -> Checked:
 
 
 def _judged(series: SeriesId, frame: pd.DataFrame, gaps: list[Gap]) -> Checked:
+    import numpy as np
+
     from velas import frames
     from velas.interval import Interval
 
     grid = Interval(series.interval)
     opens = frame["timestamp"].to_numpy()
-    expected = grid.slot(int(opens.max())) - grid.slot(int(opens.min())) + 1 if len(opens) else 0
+    filled = len(np.unique(grid.slot(opens)))
     return Checked(
         series,
-        expected=expected,
+        expected=filled + sum(gap.missing for gap in gaps),
         present=len(frame),
         gaps=tuple(gaps),
         digest=frames.digest(frame),

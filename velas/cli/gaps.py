@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "explained_gaps", "show_gaps"]
 
+_LOST = "stored once, lost since"
+
 _COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("symbol", "left"),
     ("iv", "left"),
@@ -47,13 +49,40 @@ def command(common: Common, symbols: tuple[str, ...], intervals: tuple[str, ...]
 
 
 def explained_gaps(shelf: Shelf, series: SeriesId) -> list[Gap]:
-    """Return the gaps of a stored series with the reasons that are known."""
+    """Return the gaps of a stored series with the reasons that are known.
+
+    What the series once had before its first or behind its last row is a gap, too.
+    """
     from velas.history import explain
     from velas.interval import Interval
 
     absent = shelf.ledger.absent(shelf.exchange, series.symbol, series.interval)
-    gaps = shelf.store.gaps(series.symbol, series.interval)
+    gaps = [*shelf.store.gaps(series.symbol, series.interval), *_lost(shelf, series)]
+    gaps.sort(key=lambda gap: gap.start_ms)
     return explain(gaps, absent, Interval(series.interval))
+
+
+def _lost(shelf: Shelf, series: SeriesId) -> list[Gap]:
+    import numpy as np
+
+    from velas import frames
+    from velas.interval import Interval
+    from velas.models import Gap
+
+    extent = shelf.ledger.extent(shelf.exchange, series.symbol, series.interval)
+    if extent is None:
+        return []
+    interval = Interval(series.interval)
+    first_ms, end_ms = interval.floor(extent[0]), interval.next_open(extent[1])
+    stats = shelf.store.get_stats(series.symbol, interval)
+    if stats.first_ms is None or stats.last_ms is None:
+        missing = interval.count(first_ms, end_ms)
+        return [Gap(first_ms, end_ms, missing, _LOST)]
+    edges = np.array([stats.first_ms, stats.last_ms])
+    return [
+        *frames.gaps(edges[:1], interval, start_ms=first_ms, reason=_LOST),
+        *frames.gaps(edges[1:], interval, end_ms=end_ms, reason=_LOST),
+    ]
 
 
 def show_gaps(found: list[tuple[SeriesId, list[Gap]]]) -> None:

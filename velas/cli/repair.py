@@ -11,11 +11,13 @@ import attrs
 from velas.cli.checks import Checked, Mendable, check_series
 from velas.cli.exits import DONE, INTERRUPTED, UNREACHABLE, say
 from velas.cli.fetching import Planner, fetch
+from velas.cli.gaps import explained_gaps
 from velas.cli.output import count
 from velas.cli.reports import exit_code, name_failures
-from velas.cli.session import Workplace, check_writable, open_shelf
+from velas.cli.session import Shelf, Workplace, check_writable, open_shelf
 from velas.clock import SYSTEM_CLOCK
 from velas.errors import UnknownSymbol, VelasError
+from velas.models import VENUE
 
 if TYPE_CHECKING:
     from velas.history import Plan, SeriesPlan, Wanted
@@ -98,8 +100,12 @@ def _wanted(place: Workplace, one: Checked, market: str) -> Wanted:
 
     interval = Interval(one.series.interval)
     wanted = Wanted((market,), (interval,), months=place.settings.history.months)
-    if one.lacking:
-        return attrs.evolve(wanted, start_ms=one.lacking[0].start_ms, end_ms=one.lacking[-1].end_ms)
+    shelf = Shelf(place.exchange.name, place.store, place.ledger)
+    lacking = [gap for gap in explained_gaps(shelf, one.series) if gap.reason != VENUE]
+    if lacking:
+        return attrs.evolve(wanted, start_ms=lacking[0].start_ms, end_ms=lacking[-1].end_ms)
+    if place.ledger.extent(place.exchange.name, one.series.symbol, interval.name) is not None:
+        return attrs.evolve(wanted, update=True)
     first_ms = place.store.get_stats(one.series.symbol, interval).first_ms
     # what is left may begin before or after the months that a download takes by default
     months_ms = wanted.months * 31 * 86_400_000

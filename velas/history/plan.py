@@ -12,7 +12,7 @@ from velas.dates import iso, months_before
 from velas.errors import ConfigError, UnknownSymbol, VelasError
 from velas.history.disk import Disk
 from velas.history.report import Plan, Range, RangeKind, SeriesPlan
-from velas.history.traffic import VENUE_FAILS, VENUE_REFUSES
+from velas.history.traffic import VENUE_FAILS, VENUE_REFUSES, cancelled
 from velas.history.windows import Slots, cover, missing_slots, runs, subtract
 from velas.interval import Interval
 from velas.ledger import Ledger
@@ -54,6 +54,7 @@ async def make_plan(exchange: Exchange, store: Store, ledger: Ledger, wanted: Wa
         UnknownSymbol: (strict) the venue does not list a symbol.
         ExchangeError: the venue could not be asked at all.
     """
+    before = exchange.usage
     _check_wanted(exchange, wanted)
     now_ms = await exchange.server_time_ms()
     _check_future(wanted, now_ms)
@@ -61,7 +62,11 @@ async def make_plan(exchange: Exchange, store: Store, ledger: Ledger, wanted: Wa
     found = [await _market(exchange, name, wanted.strict) for name in wanted.symbols]
     with Disk() as disk:
         planner = _Planner(exchange, store, ledger, disk, wanted, now_ms)
-        by_symbol = await asyncio.gather(*[planner.symbol(one) for one in _unique(found)])
+        tasks = [asyncio.create_task(planner.symbol(one)) for one in _unique(found)]
+        try:
+            by_symbol = await asyncio.gather(*tasks)
+        finally:
+            await cancelled(*tasks)
     capabilities = exchange.capabilities
     return Plan(
         exchange=exchange.name,
@@ -69,6 +74,7 @@ async def make_plan(exchange: Exchange, store: Store, ledger: Ledger, wanted: Wa
         page_weight=capabilities.page_weight,
         weight_per_minute=capabilities.weight_per_minute,
         requests_per_second=capabilities.requests_per_second,
+        usage=exchange.usage.since(before),
     )
 
 
@@ -105,12 +111,12 @@ class _Planner:
     async def _missing(self, market: Market, interval: Interval) -> SeriesPlan:
         key = market.key
         stored = await self.disk.run(self._stored_slots, key, interval)
-        start_ms = self._start_ms(stored, interval)
+        start_ms = await self.disk.run(self._start_ms, key, stored, interval)
         end_ms = last_closed_end_ms(interval, self.now_ms)
         if self.wanted.end_ms is not None:
             end_ms = min(end_ms, interval.ceil(self.wanted.end_ms))
         start_ms = self._reachable(start_ms, end_ms, interval)
-        slots = self._wanted_slots(key, interval, stored, start_ms, end_ms)
+        slots = await self.disk.run(self._wanted_slots, key, interval, stored, start_ms, end_ms)
         if len(slots) and (not len(stored) or slots[0] < stored[0]):
             listed = interval.floor(await self._listing_ms(market, interval, start_ms))
             if listed >= end_ms:
@@ -125,6 +131,7 @@ class _Planner:
             interval=interval,
             start_ms=start_ms,
             end_ms=end_ms,
+            now_ms=self.now_ms,
             ranges=_ranges(slots, stored, interval, self.exchange.capabilities.page_rows),
         )
 
@@ -132,11 +139,14 @@ class _Planner:
         frame = self.store.load(key, interval, columns=("timestamp",))
         return np.unique(interval.slot(frame["timestamp"].to_numpy(dtype=np.int64)))
 
-    def _start_ms(self, stored: Slots, interval: Interval) -> int:
+    def _start_ms(self, key: str, stored: Slots, interval: Interval) -> int:
         if self.wanted.start_ms is not None:
             return interval.ceil(self.wanted.start_ms)
         if self.wanted.update and len(stored):
-            return interval.open_of(int(stored[0]))
+            # what was stored once and is not there any more is missing, too
+            extent = self.ledger.extent(self.exchange.name, key, interval.name)
+            first_ms = interval.open_of(int(stored[0]))
+            return min(first_ms, interval.floor(extent[0])) if extent else first_ms
         return interval.floor(months_before(self.now_ms, self.wanted.months))
 
     def _reachable(self, start_ms: int, end_ms: int, interval: Interval) -> int:
@@ -155,12 +165,13 @@ class _Planner:
         end_ms: int,
     ) -> Slots:
         missing = missing_slots(stored, interval.slot(start_ms), interval.slot(end_ms))
-        absent = self.ledger.absent(self.exchange.name, key, interval.name)
-        return subtract(missing, absent, interval)
+        settled = self.ledger.settled(self.exchange.name, key, interval.name, now_ms=self.now_ms)
+        return subtract(missing, settled, interval)
 
     async def _listing_ms(self, market: Market, interval: Interval, start_ms: int) -> int:
         """Return the venue's first candle's time; the wanted start where it cannot be asked."""
-        known = self.ledger.listing_ms(self.exchange.name, market.key)
+        series = (self.exchange.name, market.key, interval.name)
+        known = await self.disk.run(self.ledger.listing_ms, *series)
         if known is not None:
             return known
         if not self.exchange.capabilities.probe_listing:
@@ -169,7 +180,7 @@ class _Planner:
         if first.empty:
             return start_ms  # proves nothing; the download will find out page by page
         listed = int(first["timestamp"].iloc[0])
-        self.ledger.set_listing_ms(self.exchange.name, market.key, listed, now_ms=self.now_ms)
+        await self.disk.run(self.ledger.set_listing_ms, *series, listed, now_ms=self.now_ms)
         return listed
 
 

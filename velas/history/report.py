@@ -7,7 +7,7 @@ from typing import Literal
 import attrs
 
 from velas.interval import Interval
-from velas.models import Gap, Usage
+from velas.models import PENDING, VENUE, Gap, Usage
 
 __all__ = ["Plan", "Range", "Report", "SeriesPlan", "SeriesReport", "Stored"]
 
@@ -40,6 +40,7 @@ class SeriesPlan:
     start_ms: int = 0
     end_ms: int = 0
     ranges: tuple[Range, ...] = ()
+    now_ms: int = 0
     error: str | None = None
     unreachable: bool = False
 
@@ -56,13 +57,17 @@ class SeriesPlan:
 
 @attrs.frozen
 class Plan:
-    """A whole download: which series lack what, and what that will cost."""
+    """A whole download: which series lack what, and what that will cost.
+
+    `usage` is what planning itself has spent.
+    """
 
     exchange: str
     series: tuple[SeriesPlan, ...]
     page_weight: int = 1
     weight_per_minute: float | None = None
     requests_per_second: float | None = None
+    usage: Usage = attrs.Factory(Usage)
 
     @property
     def candles(self) -> int:
@@ -103,8 +108,10 @@ class Stored:
 
 @attrs.frozen
 class SeriesReport:
-    """What a download did for one series; `gaps` lie between its first and last row.
+    """What a download did for one series.
 
+    `gaps` lie between its first and last row; in front of and behind them only what was
+    to be fetched and did not come, and is not proven to be absent at the venue.
     `unreachable`: the error is the venue's or the network's, not this series'.
     """
 
@@ -121,8 +128,8 @@ class SeriesReport:
 
     @property
     def ok(self) -> bool:
-        """No error, and every gap is the venue's own."""
-        return self.error is None and all(gap.reason == "venue" for gap in self.gaps)
+        """No error, and every gap is the venue's own, or too young to judge."""
+        return self.error is None and all(gap.reason in (VENUE, PENDING) for gap in self.gaps)
 
 
 @attrs.frozen

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from velas.history.absence import Settled, next_candle_ms, settle
+from velas.history.absence import Inquiry, next_candle_ms
 from velas.history.report import SeriesPlan, Stored
 from velas.history.traffic import Traffic, cancelled
 from velas.history.windows import Slots, Window, cover, missing_slots, subtract
+from velas.models import Gap
 
 __all__ = ["SeriesDownload"]
 
+_REREAD = 2
 _COMMIT_ROWS = 100_000  # bounds the memory of a series that waits for its commit
 _COMMIT_AFTER_S = 2.0
 _COMMIT_SHARE = 10  # committing may take a tenth of the time
@@ -37,26 +40,41 @@ class SeriesDownload:
 
     async def run(self) -> None:
         """Fetch, store, and settle what did not come."""
-        slots = await self.traffic.disk.run(self._missing)
+        slots = await self.traffic.disk.run(self.missing, reread=_REREAD)
         if not len(slots):
             return
         page_rows = self.traffic.exchange.capabilities.page_rows
         await self._fetch(cover(slots, self.plan.interval, page_rows))
         await self._settle()
 
-    def _missing(self) -> Slots:
-        """Return the slots of the plan's ranges that are neither stored nor known absent."""
-        plan, interval = self.plan, self.plan.interval
+    def missing(self, *, reread: int = 0) -> Slots:
+        """Return the slots of the plan's ranges that are neither stored nor known absent.
+
+        With `reread` also that many stored ones right before a missing end: the venue
+        may have corrected its newest candles since.
+        """
+        plan, interval, traffic = self.plan, self.plan.interval, self.traffic
         if not plan.ranges:
             return np.empty(0, dtype=np.int64)
-        start_ms, end_ms = plan.ranges[0].start_ms, plan.ranges[-1].end_ms
-        stored = self.traffic.store.load(
-            plan.symbol, interval, start_ms=start_ms, end_ms=end_ms, columns=("timestamp",)
+        first = interval.slot(plan.ranges[0].start_ms)
+        end = interval.slot(plan.ranges[-1].end_ms)
+        stored = traffic.store.load(
+            plan.symbol,
+            interval,
+            start_ms=interval.open_of(first - reread),
+            end_ms=interval.open_of(end),
+            columns=("timestamp",),
         )
         present = interval.slot(stored["timestamp"].to_numpy(dtype=np.int64))
-        missing = missing_slots(present, interval.slot(start_ms), interval.slot(end_ms))
-        absent = self.traffic.ledger.absent(self.traffic.exchange.name, plan.symbol, interval.name)
-        return subtract(missing, absent, interval)
+        settled = traffic.ledger.settled(
+            traffic.exchange.name, plan.symbol, interval.name, now_ms=plan.now_ms
+        )
+        missing = subtract(missing_slots(present, first, end), settled, interval)
+        if not reread or plan.ranges[-1].kind != "tail" or not len(missing):
+            return missing
+        tail = interval.slot(plan.ranges[-1].start_ms)
+        newest = present[(present >= tail - reread) & (present < tail)]
+        return np.union1d(newest, missing)
 
     async def _fetch(self, windows: list[Window]) -> None:
         """Keep pages in flight while others arrive; store what came, whatever happens."""
@@ -126,13 +144,13 @@ class SeriesDownload:
         return max(0.0, self._committed_at + pause - time.monotonic())
 
     async def _commit(self) -> None:
-        pages, self._received = self._received, []
-        started = time.monotonic()
+        pages, started = self._received, time.monotonic()
         if rows := [page for page in pages if len(page)]:
             rows.sort(key=lambda page: int(page["timestamp"].iloc[0]))
             await self._append(pd.concat(rows, ignore_index=True), len(pages))
         elif pages:
             self._tell(len(pages), 0)
+        self._received = []  # not before: what could not be stored is tried once more
         self._committed_at = time.monotonic()
         self._commit_took_s = self._committed_at - started
 
@@ -149,23 +167,25 @@ class SeriesDownload:
     async def _settle(self) -> None:
         """Ask once more about what did not come, and remember what the venue lacks."""
         traffic, plan = self.traffic, self.plan
-        slots = await self.traffic.disk.run(self._missing)
+        slots = await traffic.disk.run(self.missing)
         if not len(slots) or traffic.stop.is_set():
             return
-        settled = await traffic.unless_stopped(self._ask_about(slots))
-        if settled is None:
-            return
-        if len(settled.recovered):
-            await self._append(settled.recovered, 0)
-        traffic.ledger.add_absent(
-            traffic.exchange.name,
-            plan.symbol,
-            plan.interval.name,
-            settled.absent,
-            now_ms=await traffic.exchange.server_time_ms(),
-        )
+        now_ms = await traffic.exchange.server_time_ms()
+        inquiry = Inquiry(traffic.exchange, plan.market, plan.interval, slots, now_ms=now_ms)
+        while inquiry.open:
+            answer = await traffic.unless_stopped(inquiry.ask())
+            if answer is None:
+                return
+            if len(answer.recovered):
+                await self._append(answer.recovered, 0)
+            if answer.absent:
+                await traffic.disk.run(self._remember, answer.absent, now_ms)
 
-    async def _ask_about(self, slots: Slots) -> Settled:
-        exchange = self.traffic.exchange
-        now_ms = await exchange.server_time_ms()
-        return await settle(exchange, self.plan.market, self.plan.interval, slots, now_ms=now_ms)
+    def _remember(self, absent: Sequence[Gap], now_ms: int) -> None:
+        self.traffic.ledger.add_absent(
+            self.traffic.exchange.name,
+            self.plan.symbol,
+            self.plan.interval.name,
+            absent,
+            now_ms=now_ms,
+        )

@@ -49,6 +49,8 @@ class Traffic:
         pages_in_flight: int,
         on_stored: Progress,
         stop: asyncio.Event,
+        *,
+        symbols: int = 1,
     ) -> None:
         self.exchange = exchange
         self.store = store
@@ -59,6 +61,8 @@ class Traffic:
         self.answers = 0
         self.venue_error: VelasError | None = None
         self._places = pages_in_flight
+        self._silent: set[str] = set()
+        self._enough_silent = min(2, symbols)  # one symbol's trouble is not the venue's
         self._listeners: set[asyncio.Event] = set()
 
     def take_place(self) -> bool:
@@ -116,19 +120,23 @@ class Traffic:
                     symbol, interval, start_ms=start_ms, end_ms=window.end_ms, limit=limit
                 )
             except VelasError as error:
-                self._judge(error, silent_since=answers)
+                self._judge(symbol, error, silent_since=answers)
                 raise
             self.answers += 1
+            self._silent.clear()
             parts.append(rows)
             if len(rows) < limit:
                 return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
             start_ms, limit = int(rows["timestamp"].iloc[-1]) + 1, most
 
-    def _judge(self, error: VelasError, *, silent_since: int) -> None:
-        """Give up on the venue when it refuses us, or answered nobody meanwhile."""
-        silent = isinstance(error, _VENUE_SILENT) and self.answers == silent_since
-        if isinstance(error, VENUE_REFUSES) or silent:
+    def _judge(self, symbol: str, error: VelasError, *, silent_since: int) -> None:
+        """Give up on the venue when it refuses us, or answers about no symbol any more."""
+        if isinstance(error, VENUE_REFUSES):
             self.venue_error = self.venue_error or error
+        if isinstance(error, _VENUE_SILENT) and self.answers == silent_since:
+            self._silent.add(symbol)
+            if len(self._silent) >= self._enough_silent:
+                self.venue_error = self.venue_error or error
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> list[Any]:

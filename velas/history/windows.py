@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable
 
 import attrs
 import numpy as np
@@ -72,22 +73,40 @@ def cover(slots: Slots, interval: Interval, page_rows: int) -> list[Window]:
     return windows
 
 
-def explain(gaps: Iterable[Gap], absent: Sequence[Gap], interval: Interval) -> list[Gap]:
+def explain(gaps: Iterable[Gap], absent: Iterable[Gap], interval: Interval) -> list[Gap]:
     """Return `gaps`, split where ranges known to be absent begin and end, with reasons."""
+    known = _merged(absent, interval)
+    ends = [end for _, end, _ in known]
     found: list[Gap] = []
     for gap in gaps:
-        first, end = interval.slot(gap.start_ms), interval.slot(gap.end_ms)
-        reasons = [gap.reason] * (end - first)
-        for known in absent:
-            low = max(first, interval.slot(interval.ceil(known.start_ms)))
-            high = min(end, interval.slot(interval.ceil(known.end_ms)))
-            reasons[low - first : max(low, high) - first] = [known.reason] * max(0, high - low)
-        begin = 0
-        for at in range(1, len(reasons) + 1):
-            if at == len(reasons) or reasons[at] != reasons[begin]:
-                found.append(_gap(interval, first + begin, first + at, reasons[begin]))
-                begin = at
+        at, gap_end = interval.slot(gap.start_ms), interval.slot(gap.end_ms)
+        for first, end, reason in known[bisect_right(ends, at) :]:
+            if first >= gap_end:
+                break
+            if first > at:
+                found.append(_gap(interval, at, first, gap.reason))
+            at = max(at, first)
+            found.append(_gap(interval, at, min(end, gap_end), reason))
+            at = min(end, gap_end)
+        if at < gap_end:
+            found.append(_gap(interval, at, gap_end, gap.reason))
     return found
+
+
+def _merged(absent: Iterable[Gap], interval: Interval) -> list[tuple[int, int, str]]:
+    """Return known ranges as slots, ascending, without overlap, neighbours joined."""
+    known: list[tuple[int, int, str]] = []
+    for gap in sorted(absent, key=lambda gap: gap.start_ms):
+        first = interval.slot(interval.ceil(gap.start_ms))
+        end = interval.slot(interval.ceil(gap.end_ms))
+        if known:
+            first = max(first, known[-1][1])
+        if first >= end:
+            continue
+        if known and known[-1][1] == first and known[-1][2] == gap.reason:
+            first = known.pop()[0]
+        known.append((first, end, gap.reason))
+    return known
 
 
 def _gap(interval: Interval, first: int, end: int, reason: str) -> Gap:
