@@ -20,6 +20,7 @@ __all__ = ["Codec", "KeyedCall", "KeyedCalls"]
 
 _T = TypeVar("_T")
 _LOG = logging.getLogger(__name__)
+_NEVER_MS = 1 << 62
 _SWEEPS_PER_TTL = 8
 
 
@@ -70,7 +71,7 @@ class KeyedCalls:
     cancelled caller takes nothing from the others. When nobody waits any more it is
     stopped, but never while a request is out: that one may finish and its result is
     kept. A call that fails releases its key, except one whose fate is unknown
-    (`OrderUnknown`): its key repeats that error until it expires.
+    (`OrderUnknown`): its key repeats that error, however late, until `forget`.
 
     With a ledger, results outlive the process. A key left in flight by a process that
     died is `OrderUnknown` for an order; anything else is simply called again.
@@ -162,6 +163,7 @@ class KeyedCalls:
             result = await call(keyed)
             self._keep(keyed, result, codec, ledger)
         except OrderUnknown as error:
+            keyed.expires_ms = _NEVER_MS
             keyed.outcome.set_exception(error)
         except Exception as error:
             self._release(keyed, ledger)
@@ -176,7 +178,10 @@ class KeyedCalls:
         if ledger is None:
             return None
         found = ledger.begin_call(
-            self._name(keyed.key), now_ms=self._clock.now_ms(), expires_ms=keyed.expires_ms
+            self._name(keyed.key),
+            now_ms=self._clock.now_ms(),
+            # an order whose end nobody saw must never be sent again, however late
+            expires_ms=_NEVER_MS if keyed.is_order else keyed.expires_ms,
         )
         if found is None:
             return None
@@ -218,6 +223,7 @@ class KeyedCalls:
         if keyed.outcome.done():
             return
         if keyed.is_order and keyed.sent:
+            keyed.expires_ms = _NEVER_MS
             keyed.outcome.set_exception(
                 OrderUnknown(
                     f"{self._venue}: stopped while the order under key {keyed.key!r} was on its "
