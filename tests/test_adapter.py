@@ -10,7 +10,7 @@ import pytest
 
 from velas import frames
 from velas.adapter import ExchangeAdapter, lane, limit_config
-from velas.errors import UnknownSymbol, Unsupported
+from velas.errors import BadResponse, UnknownSymbol, Unsupported
 from velas.interval import Interval
 from velas.limits import RateLimiter, RequestType, WeightLimit
 from velas.models import Capabilities, Market
@@ -105,6 +105,88 @@ async def test_iter_candles_goes_on_after_a_hole_of_many_pages(clock: ManualCloc
     assert await opens_of(exchange, start_ms, end_ms) == list(exchange.opens[:-5])
 
 
+class Forgetful(Minimal):
+    """Answers some of its pages, by number, with none or with half of their rows."""
+
+    silent: frozenset[int] = frozenset()
+    halved: frozenset[int] = frozenset()
+
+    async def _ask_candles(
+        self, market: Market, interval: Interval, start_ms: int | None, end_ms: int, rows: int
+    ) -> pd.DataFrame:
+        page = await super()._ask_candles(market, interval, start_ms, end_ms, rows)
+        if self.pages in self.silent:
+            return page.iloc[:0]
+        return page.iloc[: -(-len(page) // 2)] if self.pages in self.halved else page
+
+
+@pytest.mark.parametrize("probe", [True, False])
+@pytest.mark.parametrize("number", range(1, 20))
+@pytest.mark.parametrize("how", ["silent", "halved"])
+async def test_iter_candles_after_one_page_that_lacks_rows_loses_none(
+    clock: ManualClock, how: str, number: int, probe: bool
+) -> None:
+    exchange = Forgetful(clock, probe_listing=probe)
+    setattr(exchange, how, frozenset({number}))
+    closed = [at for at in exchange.opens if at + HOUR <= clock.now_ms() - 2_000]
+    assert await opens_of(exchange, closed[0], NOW_MS) == closed
+
+
+@pytest.mark.parametrize("probe", [True, False])
+@pytest.mark.parametrize("seed", range(10))
+async def test_iter_candles_of_a_series_with_holes_and_faults_loses_none(
+    clock: ManualClock, seed: int, probe: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    exchange = Forgetful(clock, probe_listing=probe, page_rows=int(rng.integers(2, 20)))
+    exchange.opens = tuple(at for at in exchange.opens[:-20] if at // HOUR % 40 > 25)
+    exchange.silent = frozenset(rng.choice(400, 40, replace=False).tolist())
+    start_ms = exchange.opens[0] - 100 * HOUR
+    assert await opens_of(exchange, start_ms, NOW_MS) == list(exchange.opens)
+
+
+async def test_iter_candles_jumps_over_years_without_candles(clock: ManualClock) -> None:
+    exchange = Minimal(clock)
+    exchange.opens = (HOUR, *exchange.opens[:5], *exchange.opens[200:210])
+    assert await opens_of(exchange, 0, NOW_MS) == list(exchange.opens)
+    assert exchange.pages < 60
+
+
+async def test_iter_candles_ends_where_the_series_ended_years_ago(clock: ManualClock) -> None:
+    exchange = Minimal(clock)
+    exchange.opens = tuple(range(HOUR, 50 * HOUR, HOUR))
+    assert await opens_of(exchange, 0, NOW_MS) == list(exchange.opens)
+    assert exchange.pages < 30
+
+
+async def test_iter_candles_of_a_venue_that_contradicts_itself_is_an_error(
+    clock: ManualClock,
+) -> None:
+    exchange = Forgetful(clock)
+    exchange.silent = frozenset(range(1, 1_000))
+    with pytest.raises(BadResponse, match="contradict"):
+        await opens_of(exchange, exchange.opens[0], NOW_MS)
+
+
+async def test_iter_candles_where_pages_end_early_goes_on_behind_any_hole(
+    clock: ManualClock,
+) -> None:
+    class Bounded(Minimal):
+        reaches = False
+
+        async def _ask_candles(
+            self, market: Market, interval: Interval, start_ms: int | None, end_ms: int, rows: int
+        ) -> pd.DataFrame:
+            if start_ms is None:
+                start_ms = end_ms - rows * HOUR
+            end_ms = min(end_ms, start_ms + rows * HOUR)
+            return await super()._ask_candles(market, interval, start_ms, end_ms, rows)
+
+    exchange = Bounded(clock)
+    exchange.opens = (*exchange.opens[:30], *exchange.opens[150:170])
+    assert await opens_of(exchange, exchange.opens[0], NOW_MS) == list(exchange.opens)
+
+
 async def test_iter_candles_fetches_a_few_pages_ahead_and_no_more(clock: ManualClock) -> None:
     exchange = Minimal(clock)
     pages = exchange.iter_candles("BTCUSDT", "1h", start_ms=exchange.opens[0], end_ms=NOW_MS)
@@ -128,12 +210,52 @@ async def test_iter_candles_error_of_a_page_reaches_the_reader(clock: ManualCloc
 async def test_market_id_of_several_is_the_active_spot_one(clock: ManualClock) -> None:
     exchange = Minimal(clock)
     spot = exchange.listed[0]
-    swap = attrs.evolve(spot, symbol="BTC/USDT:USDT", type="swap")
+    swap = attrs.evolve(spot, symbol="BTC/USDT:BTC", type="swap")
     exchange.listed = [swap, spot]
     assert (await exchange.market("BTCUSDT")).type == "spot"
     exchange.listed = [swap, attrs.evolve(spot, active=False)]
     await exchange.markets(refresh=True)
     assert (await exchange.market("BTCUSDT")).type == "swap"
+
+
+def _sharing(*active: bool) -> list[Market]:
+    names = [("EURT", "USD"), ("EUR", "TUSD")]
+    return [
+        Market(f"{base}/{quote}", f"{base}_{quote}", base, quote, active=one)
+        for (base, quote), one in zip(names, active, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("active", [True, False])
+async def test_market_whose_folder_is_anothers_too_is_refused(
+    clock: ManualClock, active: bool
+) -> None:
+    exchange = Minimal(clock)
+    exchange.listed += _sharing(active, active)
+    for symbol in ("EURT/USD", "EUR/TUSD", "EUR_TUSD"):
+        with pytest.raises(UnknownSymbol, match="'EURTUSD'") as caught:
+            await exchange.market(symbol)
+        assert "EURT/USD" in str(caught.value)
+        assert "EUR/TUSD" in str(caught.value)
+    assert (await exchange.market("BTC/USDT")).symbol == "BTC/USDT"
+
+
+async def test_market_that_alone_is_active_keeps_the_folder(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange = Minimal(clock)
+    exchange.listed += _sharing(True, False)
+    assert (await exchange.market("EURT/USD")).symbol == "EURT/USD"
+    with pytest.raises(UnknownSymbol, match="EURT/USD"):
+        await exchange.market("EUR/TUSD")
+    await exchange.markets(refresh=True)
+    assert [one.levelname for one in caplog.records if "EURTUSD" in one.message] == ["WARNING"]
+
+
+async def test_market_that_can_have_no_folder_is_listed_all_the_same(clock: ManualClock) -> None:
+    exchange = Minimal(clock)
+    exchange.listed.append(Market("A?/USDT", "A?", "A?", "USDT"))
+    assert (await exchange.market("A?/USDT")).id == "A?"
 
 
 async def test_market_without_anything_alike_names_nothing(clock: ManualClock) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import logging
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from decimal import Decimal
 from types import TracebackType
@@ -21,7 +20,8 @@ from velas.errors import ConfigError, ExchangeError, UnknownSymbol, Unsupported
 from velas.interval import Interval
 from velas.limits import RateLimitConfig, RequestType, WeightLimit
 from velas.models import BookTicker, Capabilities, Market, Order, OrderRequest, Trade, Usage
-from velas.symbols import near_matches, spellings
+from velas.paging import CandlePages
+from velas.symbols import near_matches, series_key, spellings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExchangeAdapter", "lane", "limit_config"]
 
+_LOG = logging.getLogger(__name__)
 _CLOCK_TTL_S = 600.0
 _CLOCK_STEP_MS = 1_000  # the wall clock moved this far against the monotonic: measure again
 _TYPES_BY_ID = ("spot", "swap", "future", "option")  # who gets an id that several markets share
@@ -92,6 +93,7 @@ class ExchangeAdapter(ABC):
     linear_settle: bool = False  # whether BTC/USDT means BTC/USDT:USDT here
     max_rows: int | None = None  # most rows a page may have, if above page_rows
     pages_ahead: ClassVar[int] = 4
+    reaches: ClassVar[bool] = True  # see velas.paging
 
     def __init__(
         self,
@@ -109,6 +111,7 @@ class ExchangeAdapter(ABC):
         self.margin_ms = margin_ms
         self._markets: Mapping[str, Market] | None = None
         self._by_id: dict[str, Market] = {}
+        self._rivals: dict[str, tuple[str, ...]] = {}  # of a symbol that has no folder of its own
         self._measured: _Measured | None = None
         self._markets_lock = asyncio.Lock()
         self._clock_lock = asyncio.Lock()
@@ -138,7 +141,7 @@ class ExchangeAdapter(ABC):
             if self._markets is None or (refresh and self._markets is before):
                 self._check_open()
                 found = await self._ask_markets()
-                self._by_id = _index(found)
+                self._by_id, self._rivals = _index(found), self._sharing(found)
                 self._markets = found
             return self._markets
 
@@ -146,11 +149,24 @@ class ExchangeAdapter(ABC):
         """Return the market a symbol in any spelling means.
 
         Raises:
-            UnknownSymbol: the venue does not list it; `near` has similar ones.
+            UnknownSymbol: the venue does not list it, or its candles would share a folder
+                with those of another market; `near` has similar ones, or the others.
         """
         if not isinstance(symbol, str):
             raise ConfigError(f"symbol {symbol!r}: expected text such as 'BTC/USDT'")
         markets = await self.markets()
+        found = self._meant(symbol, markets)
+        rivals = self._rivals.get(found.symbol)
+        if rivals:
+            raise UnknownSymbol(
+                f"{self.name}: {found.symbol} and {', '.join(rivals)} would share the folder "
+                f"{series_key(found.symbol)!r}, and their candles overwrite each other; "
+                f"{found.symbol} cannot be used",
+                near=rivals,
+            )
+        return found
+
+    def _meant(self, symbol: str, markets: Mapping[str, Market]) -> Market:
         for name in spellings(symbol, linear_settle=self.linear_settle):
             if name in markets:
                 return markets[name]
@@ -159,6 +175,23 @@ class ExchangeAdapter(ABC):
         near = near_matches(symbol, markets)
         hint = f"; similar: {', '.join(near)}" if near else ""
         raise UnknownSymbol(f"{self.name} lists no market {symbol!r}{hint}", near=near)
+
+    def _sharing(self, markets: Mapping[str, Market]) -> dict[str, tuple[str, ...]]:
+        rivals: dict[str, tuple[str, ...]] = {}
+        for key, sharing in _same_folder(markets.values()):
+            active = [market for market in sharing if market.active]
+            names = [market.symbol for market in sharing]
+            if len(active) == 1:
+                names.remove(active[0].symbol)
+                if not self._rivals.keys() >= set(names):  # said before
+                    _LOG.warning(
+                        "%s: the folder %s is %s's; not to be used, as not active: %s",
+                        *(self.name, key, active[0].symbol, ", ".join(names)),
+                    )
+                rivals |= dict.fromkeys(names, (active[0].symbol,))
+            else:
+                rivals |= {one: tuple(n for n in names if n != one) for one in names}
+        return rivals
 
     # -- the venue's clock -----------------------------------------------------------
 
@@ -228,65 +261,30 @@ class ExchangeAdapter(ABC):
     ) -> AsyncIterator[pd.DataFrame]:
         """Iterate over the closed candles of a range as non-empty pages, ascending.
 
-        Pages are fetched ahead, a few at a time, once the first one has shown where the
-        series begins. Closing the iterator cancels what is under way.
+        Pages are fetched ahead, a few at a time. One that lacks rows ends nothing: the
+        venue is asked for the candle that comes next. Closing the iterator cancels what
+        is under way.
+
+        Raises:
+            BadResponse: the venue's answers contradict one another.
         """
         _check_range(start_ms, end_ms)
         return self._pages(symbol, self._grid(interval), start_ms, end_ms)
 
     async def _pages(
         self, symbol: str, grid: Interval, start_ms: int, end_ms: int
-    ) -> AsyncIterator[pd.DataFrame]:
+    ) -> AsyncGenerator[pd.DataFrame, None]:
         market = await self.market(symbol)
         due_ms = await self.server_time_ms() - self.margin_ms
         end_ms = min(end_ms, grid.floor(due_ms))
         if start_ms >= end_ms:
             return
-        if self.capabilities.probe_listing:
-            # this page begins where the series does, however long before that the range begins
-            page = await self.fetch_candles(market.symbol, grid, start_ms=start_ms, end_ms=end_ms)
-            if not page.empty:
+        pages = CandlePages(
+            self, market.symbol, grid, end_ms, ahead=self.pages_ahead, reaches=self.reaches
+        )
+        async with aclosing(pages.walk(start_ms)) as walk:
+            async for page in walk:
                 yield page
-            if len(page) < self.capabilities.page_rows:
-                return
-            start_ms = _last_ms(page) + 1
-        windows = self._windows(grid, start_ms, end_ms)
-        ahead: deque[asyncio.Task[list[pd.DataFrame]]] = deque()
-        try:
-            while windows or ahead:
-                while windows and len(ahead) < self.pages_ahead:
-                    window = windows.popleft()
-                    ahead.append(asyncio.create_task(self._window(market.symbol, grid, *window)))
-                for page in await ahead[0]:
-                    yield page
-                ahead.popleft()
-        finally:
-            for task in ahead:
-                task.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
-
-    def _windows(self, grid: Interval, start_ms: int, end_ms: int) -> deque[tuple[int, int]]:
-        # one slot less than a page has rows: then a page that is not full is complete, also
-        # where bars off the grid share a slot with others
-        slots = max(1, self.capabilities.page_rows - 1)
-        cuts = [start_ms]
-        while cuts[-1] < end_ms:
-            last = grid.slot(grid.ceil(cuts[-1])) + slots
-            cuts.append(min(grid.open_of(last), end_ms))
-        return deque(itertools.pairwise(cuts))
-
-    async def _window(
-        self, symbol: str, grid: Interval, start_ms: int, end_ms: int
-    ) -> list[pd.DataFrame]:
-        pages: list[pd.DataFrame] = []
-        while start_ms < end_ms:
-            page = await self.fetch_candles(symbol, grid, start_ms=start_ms, end_ms=end_ms)
-            if not page.empty:
-                pages.append(page)
-            if len(page) < self.capabilities.page_rows:
-                break
-            start_ms = _last_ms(page) + 1
-        return pages
 
     def _grid(self, interval: str | Interval) -> Interval:
         grid = Interval.of(interval)
@@ -416,6 +414,14 @@ def _index(markets: Mapping[str, Market]) -> dict[str, Market]:
     return found
 
 
+def _same_folder(markets: Iterable[Market]) -> Iterator[tuple[str, list[Market]]]:
+    by_key: dict[str, list[Market]] = {}
+    for market in markets:
+        with suppress(ConfigError):  # it has no folder at all
+            by_key.setdefault(market.key, []).append(market)
+    return ((key, sharing) for key, sharing in by_key.items() if len(sharing) > 1)
+
+
 def _check_range(start_ms: int | None, end_ms: int | None) -> None:
     for name, value in (("start_ms", start_ms), ("end_ms", end_ms)):
         # numpy's integers are welcome, floats (seconds, most likely) are not
@@ -429,10 +435,6 @@ def _checked_limit(limit: int, most: int, name: str) -> int:
     if isinstance(limit, bool) or not 1 <= limit <= most:
         raise ConfigError(f"limit {limit!r}: {name} gives 1 to {most} rows a page")
     return limit
-
-
-def _last_ms(frame: pd.DataFrame) -> int:
-    return int(frame["timestamp"].iloc[-1])
 
 
 def _closed_rows(frame: pd.DataFrame, grid: Interval, due_ms: int) -> pd.DataFrame:

@@ -92,8 +92,10 @@ class _Binance(ExchangeAdapter):
             # until exchangeInfo says what the limits are today
             documented = WeightLimit(60, self.venue_capabilities.weight_per_minute or 1)
             config = limit_config(limits, weight_limits=(documented,))
-            budget = f"{self.venue_name}@{client.host(self.api)}"
-            limiter = shared_limiter(budget, config, clock=clock, ledger=ledger)
+            # named by the address, as that is what the venue counts
+            limiter = shared_limiter(client.host(self.api), config, clock=clock, ledger=ledger)
+            if limiter.snapshot().limit is None:  # made by an adapter that knows no weights
+                limiter.set_weight_limits((documented,))
         super().__init__(
             self.venue_name,
             self.venue_capabilities,

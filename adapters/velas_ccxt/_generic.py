@@ -31,8 +31,12 @@ T = TypeVar("T")
 Kind = Literal["spot", "derivatives"]
 
 _PAGE_ROWS = 500  # where ccxt does not know the venue's page size
-# venues whose candles reach back this many rows and no further, whatever is asked
+# venues whose candles reach back this many rows and no further, whatever is asked; the
+# candle that is forming is one of them, and another may begin before the answer comes
+_FORMING = 2
 _NEWEST_ROWS = {"gate": 10_000, "gateio": 10_000, "hyperliquid": 5_000, "kraken": 720}
+# ccxt's address group of a kind of markets, where a venue has several: Binance and its like
+_API = {"spot": "public", "derivatives": "fapiPublic", "binancecoinm": "dapiPublic"}
 _DERIVATIVES = ("swap", "future")
 
 
@@ -50,6 +54,8 @@ class CcxtExchange(ExchangeAdapter):
     """
 
     exchange_id: ClassVar[str | None] = None
+    # many ccxt classes end a page `limit` slots after its start, candles or not
+    reaches: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -80,7 +86,9 @@ class CcxtExchange(ExchangeAdapter):
         capabilities = _capabilities(client.exchange, self._kind)
         if limiter is None:
             pace = limit_config(limits, requests_per_second=capabilities.requests_per_second)
-            limiter = shared_limiter(f"{known}@{client.host()}", pace, clock=clock, ledger=ledger)
+            # where other adapters spend it too: one address, one budget
+            host = client.host(_API.get(known, _API[self._kind]))
+            limiter = shared_limiter(host, pace, clock=clock, ledger=ledger)
         name = known if self._kind == _kind(client.exchange, None) else f"{known}_{self._kind}"
         super().__init__(name, capabilities, limiter, clock=clock, margin_ms=margin_ms)
 
@@ -143,7 +151,14 @@ class CcxtExchange(ExchangeAdapter):
         self, parse: Callable[[Any], T], request: Callable[..., Awaitable[Any]], *args: Any
     ) -> T:
         async def attempt() -> T:
-            return parse(await self._client.call(Reply(), request, *args))
+            reply = Reply()
+            try:
+                answer = await self._client.call(reply, request, *args)
+            finally:
+                used = _mapping.used_weight(reply.headers)
+                if used is not None:  # Binance and those like it
+                    self.limiter.observe(*used)
+            return parse(answer)
 
         return await self.limiter.execute_with_retry(attempt, self.request_type)
 
@@ -211,7 +226,8 @@ def _capabilities(exchange: Any, kind: Kind) -> Capabilities:
         raise Unsupported(f"{exchange.id} has no candles in ccxt")
     of_kind = ("spot", None) if kind == "spot" else ("swap", "linear")
     rows = exchange.feature_value_by_type(*of_kind, "fetchOHLCV", "limit", None) or _PAGE_ROWS
-    newest = _NEWEST_ROWS.get(exchange.id)
+    known = _NEWEST_ROWS.get(exchange.id)
+    newest = None if known is None else known - _FORMING
     return Capabilities(
         intervals=tuple(name for name in INTERVALS if name in exchange.timeframes),
         page_rows=min(int(rows), newest or int(rows)),

@@ -72,13 +72,19 @@ def repair(series: Series, *, now_ms: int) -> Repair:
         if not found:
             return Repair()
         main, tail = (_salvage(path) for path in _paths(series))
+        suspects = {one.path for one in found}
         if main.header and tail.header and not counts(tail.header, main.header):
+            if main.lost is None:
+                # what says so is in a damaged footer, and may itself be what is damaged
+                suspects.add(series.tail_path)
             tail = _Salvage()
         rows = overlay(main.rows, tail.rows)
-        bad = [path for path in _paths(series) if path in {one.path for one in found}]
+        bad = [path for path in _paths(series) if path in suspects]
         moved = tuple(_aside(path, now_ms) for path in bad if path.exists())
         if rows.num_rows:
-            series.replace(rows, series.new_header(salvaged=True))
+            known = next((one.header.exchange for one in (main, tail) if one.header), "")
+            header = series.new_header(salvaged=True)
+            series.replace(rows, attrs.evolve(header, exchange=known or header.exchange))
         else:
             _commit.remove(series.tail_path)
             _commit.remove(series.main_path)
@@ -135,7 +141,8 @@ def _salvage(path: Path) -> _Salvage:
     try:
         part = open_part(path)
     except StoreCorrupt:
-        return _Salvage(_joined(list(_plain_tables(path))), None)
+        header, tables = _plain(path)
+        return _Salvage(_joined(tables), None, header)
     if part is None:
         return _Salvage()
     tables, lost = [], 0
@@ -148,24 +155,28 @@ def _salvage(path: Path) -> _Salvage:
     return _Salvage(_joined(tables), lost, part.footer.header)
 
 
-def _plain_tables(path: Path) -> Iterator[pa.Table]:
+def _plain(path: Path) -> tuple[Header | None, list[pa.Table]]:
     # footer or index are damaged: trust what Parquet itself still reads with page checksums,
     # if it says that it is ours
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        Header.from_metadata(file.metadata.metadata)
+        header = Header.from_metadata(file.metadata.metadata)
         if not file.schema_arrow.equals(SCHEMA):
-            return
+            return None, []
     except (pa.ArrowException, OSError, ValueError, KeyError):
-        return
+        return None, []
     with file:
-        for number in range(file.num_row_groups):
-            try:
-                table = file.read_row_group(number).combine_chunks()
-                table.validate(full=True)
-            except (pa.ArrowException, OSError, ValueError):
-                continue
-            yield table
+        return header, list(_readable(file))
+
+
+def _readable(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    for number in range(file.num_row_groups):
+        try:
+            table = file.read_row_group(number).combine_chunks()
+            table.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError):
+            continue
+        yield table
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:

@@ -64,6 +64,7 @@ class Series:
             with self.snapshot() as now:
                 return AppendResult(0, 0, now.rows, now.first_ms, now.last_ms)
         with self.writing(), self.snapshot() as now:
+            self._refuse_other_exchange(now)
             compared = _compare(new, now)
             result = _result(compared, now)
             if compared.fresh.num_rows:
@@ -136,6 +137,14 @@ class Series:
             exchange=self.exchange,
             salvaged=salvaged,
         )
+
+    def _refuse_other_exchange(self, now: Snapshot) -> None:
+        known = now.footers[-1].header.exchange if now.footers else ""
+        if known and self.exchange and known != self.exchange:
+            raise StoreError(
+                f"{self.folder / self.interval}: holds candles of {known}, not of {self.exchange}: "
+                f"nothing was stored; keep each exchange below a folder of its own"
+            )
 
     def _store(self, now: Snapshot, compared: Comparison) -> None:
         before = now.footers[-1].header if now.footers else self.new_header()

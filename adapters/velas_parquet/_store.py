@@ -39,13 +39,14 @@ class ParquetStore:
     compared with a checksum. One lock file per series lets several threads, stores and
     processes write; `lock_timeout_s` is how long to wait for it. Readers need no lock.
 
-    A context manager; the constructor does no I/O. `exchange` is noted in the files.
+    A context manager; the constructor does no I/O. `exchange` is noted in the files;
+    rows of another exchange are not appended to a series.
 
     Raises:
         StoreCorrupt: a file is damaged, is no candle file, or was written by a newer velas.
         StoreLocked: the lock was held by another for `lock_timeout_s`.
         StoreFull: no space left; what was stored before is intact.
-        StoreError: the folder cannot be read or written.
+        StoreError: the folder cannot be read or written, or holds another exchange's candles.
         ConfigError: an unknown interval, or a symbol that could leave its folder.
     """
 

@@ -308,6 +308,32 @@ def test_set_aside_ignores_a_tail_the_main_file_has_taken_in(folder: Path) -> No
     assert _load(folder).iloc[-1]["open"] == candles([49], version=2)["open"][0]
 
 
+def test_set_aside_of_a_damaged_footer_ignores_the_tail_of_a_replaced_series(
+    folder: Path,
+) -> None:
+    void = (folder / TAIL).read_bytes()
+    store = _store(folder)
+    store.save(candles(range(40), version=2), "BTCUSDT", "1h")
+    (folder / TAIL).write_bytes(void)  # as a crash between the two steps leaves it
+    data = bytearray((folder / MAIN).read_bytes())
+    data[data.rindex(b"VELASIX1")] ^= 1
+    (folder / MAIN).write_bytes(data)
+    moved = store.set_aside("BTCUSDT", "1h").moved
+    pd.testing.assert_frame_equal(_load(folder), candles(range(40), version=2))
+    # the damaged footer may be wrong about that, so the rows are not thrown away
+    assert [path.name.partition(".damaged")[0] for path in moved] == [MAIN, TAIL]
+    assert moved[1].read_bytes() == void
+
+
+def test_set_aside_keeps_the_name_of_the_exchange(folder: Path) -> None:
+    ParquetStore(folder.parent, exchange="kraken").append(candles([50]), "BTCUSDT", "1h")
+    ParquetStore(folder.parent).compact("BTCUSDT", "1h")
+    _spoil(folder / MAIN, 1)
+    store = _store(folder)
+    store.set_aside("BTCUSDT", "1h")
+    assert store.get_stats("BTCUSDT", "1h").provenance["exchange"] == "kraken"
+
+
 def test_set_aside_without_links_copies(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Path, target: Path) -> None:
         raise OSError(95, "not supported")

@@ -497,3 +497,25 @@ def test_recorded_series_come_back_equal(store: ParquetStore) -> None:
     assert store.verify("BNBUSDT", "1h") == []
     stats = store.get_stats("BNBUSDT", "1h")
     assert stats.missing == sum(gap.missing for gap in store.gaps("BNBUSDT", "1h")) > 0
+
+
+@pytest.mark.parametrize("compacted", [True, False])
+def test_append_of_another_exchange_is_refused(tmp_path: Path, compacted: bool) -> None:
+    spot = ParquetStore(tmp_path, exchange="binance_spot")
+    spot.append(candles([1]), *NAMES)
+    if compacted:
+        spot.compact(*NAMES)
+    with pytest.raises(StoreError, match="of binance_spot, not of binance_futures"):
+        ParquetStore(tmp_path, exchange="binance_futures").append(candles([2]), *NAMES)
+    assert spot.get_stats(*NAMES).rows == 1
+    assert spot.get_stats(*NAMES).provenance["exchange"] == "binance_spot"
+
+
+@pytest.mark.parametrize(("first", "second"), [("", "kraken"), ("kraken", "")])
+def test_append_without_an_exchange_keeps_the_known_one(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    ParquetStore(tmp_path, exchange=first).append(candles([1]), *NAMES)
+    store = ParquetStore(tmp_path, exchange=second)
+    store.append(candles([2]), *NAMES)
+    assert store.get_stats(*NAMES).provenance["exchange"] == "kraken"
