@@ -37,6 +37,10 @@ _SCHEMA = (
         exchange TEXT, symbol TEXT, interval TEXT, first_ms INTEGER, last_ms INTEGER,
         PRIMARY KEY (exchange, symbol, interval)
     ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS ended (
+        exchange TEXT, symbol TEXT, interval TEXT, last_ms INTEGER, asked_ms INTEGER,
+        PRIMARY KEY (exchange, symbol, interval)
+    ) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS ban (venue TEXT PRIMARY KEY, until_ms INTEGER, reason TEXT)",
     """CREATE TABLE IF NOT EXISTS idempotency (
         key TEXT PRIMARY KEY, state TEXT, result BLOB, expires_ms INTEGER
@@ -171,6 +175,24 @@ class Ledger:
             " first_ms = min(extent.first_ms, excluded.first_ms),"
             " last_ms = max(extent.last_ms, excluded.last_ms)",
             (exchange, symbol, interval, first_ms, last_ms),
+        )
+
+    def ended(self, exchange: str, symbol: str, interval: str) -> tuple[int, int] | None:
+        """Return the venue's newest open time of a series that seems over, and when asked."""
+        rows = self._read(
+            "SELECT last_ms, asked_ms FROM ended"
+            " WHERE exchange = ? AND symbol = ? AND interval = ?",
+            (exchange, symbol, interval),
+        )
+        return (int(rows[0][0]), int(rows[0][1])) if rows else None
+
+    def set_ended(
+        self, exchange: str, symbol: str, interval: str, last_ms: int, *, asked_ms: int
+    ) -> None:
+        """Remember that at `asked_ms` the venue had no candle after `last_ms`."""
+        self._write(
+            "INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?, ?)",
+            (exchange, symbol, interval, last_ms, asked_ms),
         )
 
     def ban_until_ms(self, venue: str) -> int:

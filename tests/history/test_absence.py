@@ -4,7 +4,7 @@ import pandas as pd
 from fakes import HOUR, NOW, FakeExchange, candles
 
 from velas import frames
-from velas.history.absence import SETTLE_MS, Inquiry
+from velas.history.absence import Inquiry
 from velas.interval import Interval
 from velas.models import Gap
 
@@ -23,9 +23,9 @@ class Settled:
     absent: tuple[Gap, ...]
 
 
-async def ask(exchange: FakeExchange, *slots: int, now_ms: int = NOW) -> Settled:
+async def ask(exchange: FakeExchange, *slots: int) -> Settled:
     wanted = np.array([BASE + slot for slot in slots], dtype=np.int64)
-    inquiry = Inquiry(exchange, "X/Y", GRID, wanted, now_ms=now_ms)
+    inquiry = Inquiry(exchange, "X/Y", GRID, wanted)
     answers = []
     while inquiry.open:
         answers.append(await inquiry.ask())
@@ -61,16 +61,19 @@ async def test_settle_hole_longer_than_a_page_is_walked_through():
     assert settled.absent == ()
 
 
-async def test_settle_series_that_ended_long_ago_is_proven_by_its_newest_candle():
-    settled = await ask(venue(1, 2), 3, 4)
+async def test_settle_behind_the_newest_candle_nothing_is_absent_but_the_series_over():
+    inquiry = Inquiry(venue(1, 2), "X/Y", GRID, np.array([BASE + 3, BASE + 4]))
+    answer = await inquiry.ask()
+    assert answer.absent == ()
+    assert answer.newest_ms == (BASE + 2) * HOUR
+    assert not inquiry.open
+
+
+async def test_settle_silence_about_a_hole_does_not_end_a_series_that_goes_on():
+    exchange = venue(1, 2, 5)
+    exchange.fault = lambda ask: frames.empty() if len(exchange.asks) == 1 else None
+    settled = await ask(exchange, 3, 4)
     assert settled.absent == (gap(3, 5),)
-
-
-async def test_settle_end_of_a_series_is_believed_only_when_a_day_has_passed():
-    exchange = venue(1, 2)
-    exchange.now_ms = (BASE + 5) * HOUR + SETTLE_MS - 1
-    settled = await ask(exchange, 3, 4, now_ms=exchange.now_ms)
-    assert settled.absent == (gap(3, 4),)
 
 
 async def test_settle_only_empty_answers_prove_nothing_and_end():

@@ -353,3 +353,29 @@ async def test_download_that_fails_stores_the_pages_that_came_with_the_failure(
     exchange.fault = fault
     report = await download(exchange, store, ledger, ("A/Y",), pages_in_flight=4)
     assert report.series[0].rows_added == 3 * 9
+
+
+async def test_download_series_that_goes_on_after_all_is_fetched_whole(store, ledger):
+    exchange = FakeExchange({("A/Y", "1h"): candles([s * HOUR for s in range(FIRST, FIRST + 9)])})
+    await download(exchange, store, ledger, ("A/Y",))
+    opens = [s * HOUR for s in range(FIRST, LAST + 99)]
+    exchange.series["A/Y", "1h"] = candles(opens)
+    exchange.now_ms += 2 * HOUR
+    for _ in range(2):
+        report = await download(exchange, store, ledger, ("A/Y",))
+    assert report.ok
+    assert list(store.load("A/Y", "1h")["timestamp"]) == opens[: 200 + 2]
+
+
+async def test_download_venue_clock_that_was_ahead_hides_nothing_later(store, ledger):
+    opens = [s * HOUR for s in range(FIRST, LAST + 400)]
+    exchange = FakeExchange({("A/Y", "1h"): candles(opens[:200])})
+    exchange.now_ms += 30 * 24 * HOUR
+    await download(exchange, store, ledger, ("A/Y",))
+    exchange.series["A/Y", "1h"] = candles(opens)
+    exchange.now_ms -= 20 * 24 * HOUR
+    for _ in range(2):
+        report = await download(exchange, store, ledger, ("A/Y",))
+    assert report.ok
+    assert frames.gaps(store.load("A/Y", "1h")["timestamp"].to_numpy(), "1h") == []
+    assert report.series[0].last_ms == LAST * HOUR + 10 * 24 * HOUR

@@ -3,8 +3,8 @@
 An empty answer may be a fault; a candle on the far side of a hole cannot be. So a hole is
 believed only when one answer names a candle beyond it and shows that it began before it:
 with the candle in front of the hole, or because the venue is known to honour the start
-(`Capabilities.probe_listing`). At the end of a series it is the newest candle that proves
-it, once a day has passed.
+(`Capabilities.probe_listing`). Behind the newest candle nothing can prove an absence: that
+a series is over is a finding of the day, forgotten as soon as a later candle is stored.
 """
 
 from __future__ import annotations
@@ -28,10 +28,15 @@ _MOST_GIVEN_UP = 8  # holes that nothing could be learned about, until the rest 
 
 @attrs.frozen
 class Answer:
-    """What one answer taught: candles that are there after all, ranges that are not."""
+    """What one answer taught: candles that are there after all, ranges that are not.
+
+    `newest_ms` is where the venue's newest candle opened, when nothing that is still
+    missing lies before it: the series is over, as of now.
+    """
 
     recovered: pd.DataFrame
     absent: tuple[Gap, ...]
+    newest_ms: int | None = None
 
 
 class Inquiry:
@@ -41,16 +46,13 @@ class Inquiry:
     answers prove nothing is given up after a few. No candle outside `slots` is returned.
     """
 
-    def __init__(
-        self, exchange: Exchange, symbol: str, interval: Interval, slots: Slots, *, now_ms: int
-    ) -> None:
+    def __init__(self, exchange: Exchange, symbol: str, interval: Interval, slots: Slots) -> None:
         self._exchange = exchange
         self._symbol = symbol
         self._interval = interval
         self._asked = slots
         self._left = slots
         self._start_ms: int | None = None
-        self._settled = interval.slot(now_ms - SETTLE_MS)
         self._fruitless = 0
         self._given_up = 0
 
@@ -104,10 +106,10 @@ class Inquiry:
 
     async def _nothing_from(self, first: int) -> Answer:
         self._start_ms = None
-        end = int(self._left[-1]) + 1
-        if await _is_over(self._exchange, self._symbol, self._interval, first, end):
-            over, self._left = self._left, self._left[:0]
-            return Answer(frames.empty(), _absences(self._interval, over[over < self._settled]))
+        newest_ms = await _newest_ms(self._exchange, self._symbol, self._interval)
+        if newest_ms is not None and self._interval.slot(newest_ms) < first:
+            self._left = self._left[:0]
+            return Answer(frames.empty(), (), newest_ms)
         self._doubt()
         return Answer(frames.empty(), ())
 
@@ -136,15 +138,13 @@ async def next_candle_ms(
     if not rows.empty:
         honest = exchange.capabilities.probe_listing
         return min(end_ms, int(rows["timestamp"].iloc[0])) if honest else start_ms
-    first, end = interval.slot(start_ms), interval.slot(end_ms)
-    return end_ms if await _is_over(exchange, symbol, interval, first, end) else start_ms
+    newest_ms = await _newest_ms(exchange, symbol, interval)
+    return end_ms if newest_ms is not None and newest_ms < start_ms else start_ms
 
 
-async def _is_over(
-    exchange: Exchange, symbol: str, interval: Interval, first: int, end: int
-) -> bool:
-    newest = await exchange.fetch_candles(symbol, interval, end_ms=interval.open_of(end), limit=1)
-    return not newest.empty and interval.slot(int(newest["timestamp"].iloc[-1])) < first
+async def _newest_ms(exchange: Exchange, symbol: str, interval: Interval) -> int | None:
+    newest = await exchange.fetch_candles(symbol, interval, limit=1)
+    return None if newest.empty else int(newest["timestamp"].iloc[-1])
 
 
 def _absences(interval: Interval, slots: Slots) -> tuple[Gap, ...]:

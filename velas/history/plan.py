@@ -11,9 +11,10 @@ import numpy as np
 from velas.dates import iso, months_before
 from velas.errors import ConfigError, UnknownSymbol, VelasError
 from velas.history.disk import Disk
+from velas.history.known import worth_asking
 from velas.history.report import Plan, Range, RangeKind, SeriesPlan
 from velas.history.traffic import VENUE_FAILS, VENUE_REFUSES, cancelled
-from velas.history.windows import Slots, cover, missing_slots, runs, subtract
+from velas.history.windows import Slots, cover, missing_slots, runs
 from velas.interval import Interval
 from velas.ledger import Ledger
 from velas.models import Market
@@ -132,6 +133,7 @@ class _Planner:
             start_ms=start_ms,
             end_ms=end_ms,
             now_ms=self.now_ms,
+            last_ms=interval.open_of(int(stored[-1])) if len(stored) else None,
             ranges=_ranges(slots, stored, interval, self.exchange.capabilities.page_rows),
         )
 
@@ -165,8 +167,13 @@ class _Planner:
         end_ms: int,
     ) -> Slots:
         missing = missing_slots(stored, interval.slot(start_ms), interval.slot(end_ms))
-        settled = self.ledger.settled(self.exchange.name, key, interval.name, now_ms=self.now_ms)
-        return subtract(missing, settled, interval)
+        return worth_asking(
+            self.ledger,
+            (self.exchange.name, key, interval.name),
+            missing,
+            last_stored=int(stored[-1]) if len(stored) else None,
+            now_ms=self.now_ms,
+        )
 
     async def _listing_ms(self, market: Market, interval: Interval, start_ms: int) -> int:
         """Return the venue's first candle's time; the wanted start where it cannot be asked."""

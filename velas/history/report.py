@@ -27,7 +27,9 @@ class Range:
 
 @attrs.frozen
 class SeriesPlan:
-    """What one series lacks within ``[start_ms, end_ms)``.
+    """What one series lacks within ``[start_ms, end_ms)``, planned at `now_ms`.
+
+    `last_ms` is where its newest stored candle opened.
 
     `symbol` is the folder name, `market` the unified symbol. A series that cannot be
     planned (unknown symbol, nothing listed yet) has an `error` and no ranges;
@@ -41,6 +43,7 @@ class SeriesPlan:
     end_ms: int = 0
     ranges: tuple[Range, ...] = ()
     now_ms: int = 0
+    last_ms: int | None = None
     error: str | None = None
     unreachable: bool = False
 

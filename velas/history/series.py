@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from velas.history.absence import Inquiry, next_candle_ms
+from velas.history.absence import Answer, Inquiry, next_candle_ms
+from velas.history.known import worth_asking
 from velas.history.report import SeriesPlan, Stored
 from velas.history.traffic import Traffic, cancelled
-from velas.history.windows import Slots, Window, cover, missing_slots, subtract
-from velas.models import Gap
+from velas.history.windows import Slots, Window, cover, missing_slots
 
 __all__ = ["SeriesDownload"]
 
@@ -66,10 +65,16 @@ class SeriesDownload:
             columns=("timestamp",),
         )
         present = interval.slot(stored["timestamp"].to_numpy(dtype=np.int64))
-        settled = traffic.ledger.settled(
-            traffic.exchange.name, plan.symbol, interval.name, now_ms=plan.now_ms
+        last = None if plan.last_ms is None else interval.slot(plan.last_ms)
+        if len(present):
+            last = max(int(present[-1]), -1 if last is None else last)
+        missing = worth_asking(
+            traffic.ledger,
+            (traffic.exchange.name, plan.symbol, interval.name),
+            missing_slots(present, first, end),
+            last_stored=last,
+            now_ms=plan.now_ms,
         )
-        missing = subtract(missing_slots(present, first, end), settled, interval)
         if not reread or plan.ranges[-1].kind != "tail" or not len(missing):
             return missing
         tail = interval.slot(plan.ranges[-1].start_ms)
@@ -171,21 +176,19 @@ class SeriesDownload:
         if not len(slots) or traffic.stop.is_set():
             return
         now_ms = await traffic.exchange.server_time_ms()
-        inquiry = Inquiry(traffic.exchange, plan.market, plan.interval, slots, now_ms=now_ms)
+        inquiry = Inquiry(traffic.exchange, plan.market, plan.interval, slots)
         while inquiry.open:
             answer = await traffic.unless_stopped(inquiry.ask())
             if answer is None:
                 return
             if len(answer.recovered):
                 await self._append(answer.recovered, 0)
-            if answer.absent:
-                await traffic.disk.run(self._remember, answer.absent, now_ms)
+            await traffic.disk.run(self._remember, answer, now_ms)
 
-    def _remember(self, absent: Sequence[Gap], now_ms: int) -> None:
-        self.traffic.ledger.add_absent(
-            self.traffic.exchange.name,
-            self.plan.symbol,
-            self.plan.interval.name,
-            absent,
-            now_ms=now_ms,
-        )
+    def _remember(self, answer: Answer, now_ms: int) -> None:
+        ledger = self.traffic.ledger
+        series = (self.traffic.exchange.name, self.plan.symbol, self.plan.interval.name)
+        if answer.absent:
+            ledger.add_absent(*series, answer.absent, now_ms=now_ms)
+        if answer.newest_ms is not None:
+            ledger.set_ended(*series, answer.newest_ms, asked_ms=now_ms)
