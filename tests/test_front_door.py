@@ -90,3 +90,12 @@ def test_velas_version_is_the_installed_ones() -> None:
     except PackageNotFoundError:
         pytest.skip("velas is not installed here")
     assert velas.__version__ == expected
+
+
+@pytest.mark.parametrize("room", ["adapter", "frames", "history", "regimes", "testing"])
+def test_rooms_are_reached_from_the_front_door(room: str) -> None:
+    code = f"import velas; print(velas.{room}.__name__)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == f"velas.{room}"

@@ -154,6 +154,7 @@ _HOMES = {
     "protocols": ("Exchange", "Feed", "Store"),
     "registry": ("open_exchange", "open_feed", "open_ledger", "open_store"),
 }
+_ROOMS = ("adapter", "frames", "history", "regimes", "testing")  # reached as velas.frames
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
@@ -162,6 +163,8 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("velas")
+    if name in _ROOMS:
+        return import_module(f"velas.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'velas' has no attribute {name!r}")
     # what is exported and has no other home is an error

@@ -124,6 +124,7 @@ class Budget:
         """Stop everything as a 429 or 418 demands; return for how many seconds."""
         with self._lock:
             venue_ms, now_s = self._roll(), self.clock.monotonic_s()
+            known_s = self._breaker.left_s(now_s)
             longer = self._breaker.refuse(
                 ticket,
                 error,
@@ -134,6 +135,7 @@ class Budget:
             left_s = self._breaker.left_s(now_s)
             if longer:
                 self._drop_hopeless()
+            if left_s > known_s + 1.0:  # not once more for every request that was on its way
                 _LOG.warning("%s: nothing is sent for %.1f s: %s", self.venue, left_s, error)
             return left_s
 

@@ -128,6 +128,8 @@ class _Layers:
 
     def add(self, layer: Mapping[Any, object], source: str) -> None:
         for key, value in layer.items():
+            if key == "db_path" and value is None:
+                continue  # its default depends on data_dir
             if key not in _SECTIONS or not isinstance(value, Mapping | None):
                 self.values[key] = value
                 self.sources[str(key)] = source

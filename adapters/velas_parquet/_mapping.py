@@ -23,6 +23,7 @@ __all__ = [
     "Mask",
     "Times",
     "ascending",
+    "check_ms",
     "choose_columns",
     "times",
     "to_frame",
@@ -163,6 +164,17 @@ def values(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.generic], Mask | Non
     if not column.null_count:
         return column.to_numpy(), None
     return column.fill_null(0).to_numpy(), column.is_null().to_numpy()
+
+
+def check_ms(name: str, value: object) -> None:
+    """Refuse a bound that is no whole number of ms, or None.
+
+    Raises:
+        ConfigError: text, a datetime, a float or a bool.
+    """
+    if value is None or (isinstance(value, (int, np.integer)) and not isinstance(value, bool)):
+        return
+    raise ConfigError(f"{name} {value!r}: expected whole milliseconds since 1970, UTC")
 
 
 def choose_columns(columns: Sequence[str] | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from velas_parquet._mapping import SCHEMA, Mask, Times, times, values
 
@@ -108,10 +109,23 @@ class Comparison:
         at, there = find(times(stored), self.stamps)
         there &= among
         if there.any():
+            self._fill(there, stored.take(pa.array(at[there])))
             rows = pa.array(np.flatnonzero(there))
             equal = equal_rows(self.new.take(rows), stored.take(pa.array(at[there])))
             self._same[np.flatnonzero(there)[equal]] = True
         return there
+
+
+    def _fill(self, there: Mask, stored: pa.Table) -> None:
+        """Keep what is known where a row to be stored says nothing."""
+        for place, field in enumerate(SCHEMA):
+            column = self.new.column(place).combine_chunks()
+            if not field.nullable or not column.null_count:
+                continue
+            mask = pa.array(there & column.is_null().to_numpy(zero_copy_only=False))
+            known = stored.column(place).filter(mask.filter(pa.array(there)))
+            filled = pc.replace_with_mask(column, mask, known.combine_chunks())
+            self.new = self.new.set_column(place, field, filled)
 
 
 @attrs.define

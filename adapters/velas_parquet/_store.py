@@ -16,7 +16,7 @@ from velas.interval import INTERVALS, Interval
 from velas.models import AppendResult, Gap, SeriesId, SeriesStats
 from velas.symbols import series_key
 from velas_parquet._errors import translated
-from velas_parquet._mapping import Times, choose_columns, to_frame, to_table
+from velas_parquet._mapping import Times, check_ms, choose_columns, to_frame, to_table
 from velas_parquet._repair import Damage, Repair, repair, verify
 from velas_parquet._series import Series
 from velas_parquet._snapshot import Snapshot
@@ -86,7 +86,10 @@ class ParquetStore:
         series.save(to_table(frame, Interval.of(interval)))
 
     def append(self, frame: pd.DataFrame, symbol: str, interval: str | Interval) -> AppendResult:
-        """Merge rows in by open time; a newer row wins; rows stored already are not written."""
+        """Merge rows in by open time; a newer row wins; rows stored already are not written.
+
+        Where a newer row says nothing (a null volume or count), the known value stays.
+        """
         series = self._of(symbol, interval)
         return series.append(to_table(frame, Interval.of(interval)))
 
@@ -102,9 +105,11 @@ class ParquetStore:
         """Return the candles that open in ``[start_ms, end_ms)``, ascending and unique.
 
         `columns` come in the order they are named. No series, no rows; a range that ends
-        before it starts is a `ConfigError`.
+        before it starts, or a bound that is no whole number, is a `ConfigError`.
         """
         names = choose_columns(columns)
+        check_ms("start_ms", start_ms)
+        check_ms("end_ms", end_ms)
         if start_ms is not None and end_ms is not None and end_ms < start_ms:
             raise ConfigError(f"end_ms {end_ms} lies before start_ms {start_ms}")
         with self._of(symbol, interval).snapshot() as now:

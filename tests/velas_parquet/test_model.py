@@ -36,7 +36,8 @@ class StoreModel(RuleBasedStateMachine):
         self.fold_rows = fold_rows
         self.reopen()
         self.other = ParquetStore(self.folder, fold_rows=fold_rows)
-        self.rows: dict[int, int] = {}
+        # by slot: the version of the row, and that of its columns a venue may leave out
+        self.rows: dict[int, tuple[int, int | None]] = {}
 
     @rule()
     def reopen(self) -> None:
@@ -59,14 +60,17 @@ class StoreModel(RuleBasedStateMachine):
     @rule(slots=SLOTS, version=VERSIONS)
     def save(self, slots: list[int], version: int) -> None:
         self.store.save(rows_of(slots, version), "BTCUSDT", "1h")
-        self.rows = dict.fromkeys(slots, version)
+        self.rows = dict.fromkeys(slots, (version, None if version == 3 else version))
 
     @rule(slots=SLOTS, version=VERSIONS, other=st.booleans())
     def append(self, slots: list[int], version: int, other: bool) -> None:
         store = self.other if other else self.store
         result = store.append(rows_of(slots, version), "BTCUSDT", "1h")
-        new = dict.fromkeys(slots, version)
-        changed = [slot for slot in new if self.rows.get(slot, version) != version]
+        new = {
+            slot: (version, self.rows.get(slot, (0, None))[1] if version == 3 else version)
+            for slot in slots
+        }
+        changed = [slot for slot in new if self.rows.get(slot, new[slot]) != new[slot]]
         assert result.rows_added == len(new.keys() - self.rows.keys())
         assert result.rows_replaced == len(changed)
         self.rows |= new
@@ -100,8 +104,15 @@ class StoreModel(RuleBasedStateMachine):
 
     @property
     def wanted(self) -> pd.DataFrame:
-        parts = [rows_of([slot], self.rows[slot]) for slot in sorted(self.rows)]
+        parts = [self.row(slot, *self.rows[slot]) for slot in sorted(self.rows)]
         return pd.concat(parts, ignore_index=True) if parts else frames.empty()
+
+    def row(self, slot: int, version: int, published: int | None) -> pd.DataFrame:
+        row = rows_of([slot], version)
+        if version == 3 and published is not None:
+            known = rows_of([slot], published)
+            row = row.assign(quote_volume=known["quote_volume"], trades=known["trades"])
+        return row
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):

@@ -519,3 +519,24 @@ def test_append_without_an_exchange_keeps_the_known_one(
     store = ParquetStore(tmp_path, exchange=second)
     store.append(candles([2]), *NAMES)
     assert store.get_stats(*NAMES).provenance["exchange"] == "kraken"
+
+
+def test_append_row_that_says_less_keeps_what_is_known(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    full = candles(range(50))
+    store.append(full, "BTCUSDT", "1m")
+    store.compact("BTCUSDT", "1m")
+    less = full[["timestamp", "open", "high", "low", "close", "volume", "close_time"]].copy()
+    less.loc[less.index[7], "close"] += 0.5
+    less.loc[less.index[7], "high"] += 0.5
+    result = store.append(less, "BTCUSDT", "1m")
+    assert result.rows_replaced == 1
+    optional = ["quote_volume", "trades", "taker_buy_base", "taker_buy_quote"]
+    pd.testing.assert_frame_equal(store.load("BTCUSDT", "1m")[optional], full[optional])
+
+
+@pytest.mark.parametrize("bound", ["2026-11-01", 1.5, True, pd.Timestamp(0)])
+def test_load_bound_that_is_no_whole_number_is_refused(tmp_path: Path, bound: object) -> None:
+    for name in ("start_ms", "end_ms"):
+        with pytest.raises(ConfigError, match=rf"{name} .*whole milliseconds"):
+            ParquetStore(tmp_path).load("BTCUSDT", "1m", **{name: bound})
