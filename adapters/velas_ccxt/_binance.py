@@ -205,7 +205,8 @@ class _Binance(ExchangeAdapter):
                 if used is not None:
                     self.limiter.observe(*used)
             # read within the call, so that a broken answer is asked for again
-            return parse(answer, reply)
+            with self._client.named():
+                return parse(answer, reply)
 
         return await self.limiter.execute_with_retry(attempt, self.request_type, weight=weight)
 

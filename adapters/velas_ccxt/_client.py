@@ -6,7 +6,8 @@ import asyncio
 import functools
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -151,6 +152,14 @@ class CcxtClient:
             ) from error
         finally:
             _reply.reset(token)
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Say in a `BadResponse` whose answer it was."""
+        try:
+            yield
+        except BadResponse as error:
+            raise BadResponse(f"{self._venue}: {error}") from error.__cause__
 
     async def close(self) -> None:
         """Close the connections."""

@@ -158,7 +158,8 @@ class CcxtExchange(ExchangeAdapter):
                 used = _mapping.used_weight(reply.headers)
                 if used is not None:  # Binance and those like it
                     self.limiter.observe(*used)
-            return parse(answer)
+            with self._client.named():
+                return parse(answer)
 
         return await self.limiter.execute_with_retry(attempt, self.request_type)
 

@@ -30,7 +30,7 @@ __all__ = ["command", "finish"]
 )
 @click.option("--start", metavar="DATE", help="First open time, UTC, inclusive: 2025-01-01.")
 @click.option("--end", metavar="DATE", help="Last open time, UTC, exclusive: 2025-07-01 12:00.")
-@click.option("--update", is_flag=True, help="Continue the stored ones of these series from their own beginning.")
+@click.option("--update", is_flag=True, help="Continue stored series from their own first candle.")
 @click.option(
     "--parallel", type=click.IntRange(1, 64), metavar="N", help="Series at once [default: 8]."
 )
