@@ -17,7 +17,9 @@ from velas import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [
-    path for folder in ("velas", "adapters", "config") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("velas", "adapters", "config", "tests")
+    for path in (ROOT / folder).rglob("*.py")
 ]
 MODULES = [
     info.name

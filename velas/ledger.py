@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,8 @@ from velas.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from velas.models import Gap
 
 __all__ = ["IdempotentCall", "Ledger"]
+
+_log = logging.getLogger(__name__)
 
 _APPLICATION_ID = 0x76656C61  # "vela": tells our file from another program's SQLite file
 _SCHEMA_VERSION = 1
@@ -70,15 +73,20 @@ class Ledger:
     call returns. The file is made by the first change, readable by its owner only. A
     context manager; `close` may be called again.
 
+    With `read_only` it shows the file as it was when it was opened, needs no permission
+    to write, changes and leaves nothing on the disk, and refuses every change.
+
     Raises:
         StoreCorrupt: the file is damaged, or no SQLite file at all.
         StoreLocked: another process held it for more than ten seconds.
         StoreFull: no space left; what was written before is intact.
-        StoreError: not to be opened or written, another program's, or a newer velas'.
+        StoreError: not to be opened or written, open for reading only, another
+            program's, or a newer velas'.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, *, read_only: bool = False) -> None:
         self.path = None if path is None else Path(path)
+        self.read_only = read_only
         self._lock = threading.RLock()
         self._closed = False
         self._opened: sqlite3.Connection | None = None
@@ -262,7 +270,8 @@ class Ledger:
         if self._opened is None:
             if self._closed:
                 raise StoreError(f"{self.path}: this ledger is closed")
-            self._opened = self._connect()
+            with self._translated():
+                self._opened = self._snapshot() if self.read_only else self._connect()
             try:
                 with self._translated():
                     self._prepare()
@@ -286,7 +295,59 @@ class Ledger:
             target, check_same_thread=False, timeout=_BUSY_S, isolation_level=None
         )
 
+    def _snapshot(self) -> sqlite3.Connection:
+        # A copy in memory, because a reader of the file itself has to make side files
+        # (and leaves them behind), or must trust that nobody writes as long as it reads.
+        if self.path is None:
+            return self._connect()
+        before = self._state()
+        if not before[0]:
+            copy = self._copy("immutable=1")
+            if self._state() == before:
+                return copy
+            copy.close()
+        try:
+            return self._copy("mode=ro")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
+                raise
+        copy = self._copy("immutable=1")
+        _log.warning(
+            "%s: its latest changes, in the -wal file beside it, cannot be read without "
+            "permission to write there; going on without them",
+            self.path,
+        )
+        return copy
+
+    def _state(self) -> tuple[bool, int, int]:
+        # Changes wait in the -wal file as long as anybody has the ledger open for writing.
+        assert self.path is not None
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        with suppress(OSError):
+            status = self.path.stat()
+            return wal.exists() and wal.stat().st_size > 0, status.st_mtime_ns, status.st_size
+        return False, 0, 0
+
+    def _copy(self, how: str) -> sqlite3.Connection:
+        assert self.path is not None
+        # as a URI: `?`, `#` and `%` in the name have to be escaped
+        uri = f"{self.path.absolute().as_uri()}?{how}"
+        copy = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        try:
+            with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S)) as source:
+                source.backup(copy)
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
     def _prepare(self) -> None:
+        if self.read_only:
+            db = self._open()
+            self._check(db)
+            for statement in _SCHEMA:  # in the copy: an older file may lack a table
+                db.execute(statement)
+            return
         # Looked at before anything is changed: the path may name another program's file.
         with self._transaction() as db:
             self._check(db)
@@ -319,14 +380,20 @@ class Ledger:
             return self._open().execute(sql, values).fetchall()
 
     def _write(self, sql: str, values: tuple[object, ...]) -> None:
+        self._refuse_if_read_only()
         with self._lock, self._translated():
             self._open().execute(sql, values)
 
     def _exists(self) -> bool:
         return self.path is None or self.path.exists()
 
+    def _refuse_if_read_only(self) -> None:
+        if self.read_only:
+            raise StoreError(f"{self.path}: this ledger is open for reading only")
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._refuse_if_read_only()
         with self._lock, self._translated():
             db = self._open()
             db.execute("BEGIN IMMEDIATE")

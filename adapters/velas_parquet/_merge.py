@@ -115,7 +115,6 @@ class Comparison:
             self._same[np.flatnonzero(there)[equal]] = True
         return there
 
-
     def _fill(self, there: Mask, stored: pa.Table) -> None:
         """Keep what is known where a row to be stored says nothing."""
         for place, field in enumerate(SCHEMA):

@@ -51,6 +51,22 @@ def test_empty_store_as_json_has_no_series(velas, command):
     assert json.loads(result.stdout)["series"] == []
 
 
+@pytest.mark.parametrize("command", ["stats", "gaps", "verify"])
+def test_reading_changes_and_leaves_no_file(velas, holes, command):
+    before = {path: path.stat().st_mtime_ns for path in Path("data").rglob("*")}
+    velas(command)
+    assert {path: path.stat().st_mtime_ns for path in Path("data").rglob("*")} == before
+
+
+@pytest.mark.parametrize("command", ["stats", "gaps", "verify"])
+def test_reading_opens_the_ledger_for_reading_only(velas, holes, monkeypatch, command):
+    def refuse(self):
+        raise AssertionError("a reading command opened the ledger for writing")
+
+    monkeypatch.setattr(Ledger, "_connect", refuse)
+    assert velas(command, "--symbol", "ETHUSDT").exit_code == 0
+
+
 def test_stats_shows_extent_and_sums(velas, holes):
     result = velas("stats")
     assert result.exit_code == 0

@@ -31,7 +31,18 @@ from velas.errors import (
 if TYPE_CHECKING:
     from velas.cli.options import Common
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "UNREACHABLE", "USAGE", "code_of", "guard", "say"]
+__all__ = [
+    "DONE",
+    "FAILED",
+    "INTERRUPTED",
+    "UNREACHABLE",
+    "USAGE",
+    "code_of",
+    "error_text",
+    "guard",
+    "say",
+    "tell",
+]
 
 DONE, FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -57,7 +68,7 @@ def guard(run: Callable[[], object], common: Common) -> int:
         result = run()
         sys.stdout.flush()
     except click.ClickException as error:
-        _tell(error.format_message())
+        tell(error.format_message())
         if isinstance(error, click.UsageError) and error.ctx is not None:
             say(f"See: {error.ctx.command_path} --help")
         return error.exit_code
@@ -68,12 +79,12 @@ def guard(run: Callable[[], object], common: Common) -> int:
         _silence_stdout()  # whoever read our output has gone, for instance `| head`
         return FAILED
     except (VelasError, OSError) as error:
-        _tell(_text(error))
+        tell(error_text(error))
         _trace(common.verbose >= 2)
         return code_of(error)
     except Exception as error:
         hint = "" if common.verbose else " (the traceback: run it again with -v)"
-        _tell(f"this is a bug in velas: {type(error).__name__}: {error}{hint}")
+        tell(f"this is a bug in velas: {type(error).__name__}: {error}{hint}")
         _trace(common.verbose >= 1)
         return FAILED
     return result if isinstance(result, int) else DONE
@@ -99,11 +110,13 @@ def say(message: str) -> None:
         click.echo(message, err=True)
 
 
-def _tell(message: str) -> None:
+def tell(message: str) -> None:
+    """Write an error to stderr, marked as one."""
     say(f"velas: error: {message}")
 
 
-def _text(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
+    """Return what an error says, with the file where the system's own text lacks it."""
     if isinstance(error, OSError) and not isinstance(error, VelasError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velas.cli.exits import DONE
 from velas.cli.options import Common, series_options, velas_command
 from velas.cli.output import Justify, count, emit_json, moment, show_table, write
+from velas.cli.readable import Outcome, read_each, tell_unreadable
 from velas.cli.reports import gap_document, gap_summary
 from velas.cli.session import Shelf, chosen, nothing_stored, open_shelf, settings_of
 
@@ -38,14 +38,15 @@ def command(common: Common, symbols: tuple[str, ...], intervals: tuple[str, ...]
     settings = settings_of(common)
     with open_shelf(settings) as shelf:
         series = chosen(shelf.store.series(), symbols, intervals)
-        found = [(one, explained_gaps(shelf, one)) for one in series]
+        read = read_each(series, lambda one: explained_gaps(shelf, one))
+    found = [(one.series, one.value) for one in read if one.value is not None]
     if common.as_json:
-        emit_json({"series": [_document(settings.exchange, *pair) for pair in found]})
-    elif not found:
+        emit_json({"series": [_document(settings.exchange, one) for one in read]})
+    elif not read:
         write(nothing_stored(settings))
-    else:
+    elif found:
         show_gaps(found)
-    return DONE
+    return tell_unreadable(read)
 
 
 def explained_gaps(shelf: Shelf, series: SeriesId) -> list[Gap]:
@@ -102,12 +103,15 @@ def show_gaps(found: list[tuple[SeriesId, list[Gap]]]) -> None:
     )
 
 
-def _document(exchange: str, series: SeriesId, gaps: list[Gap]) -> dict[str, object]:
+def _document(exchange: str, read: Outcome[list[Gap]]) -> dict[str, object]:
+    # unreadable: null, because an empty list would say that nothing is missing
+    gaps = None if read.value is None else [gap_document(gap) for gap in read.value]
     return {
         "exchange": exchange,
-        "symbol": series.symbol,
-        "interval": series.interval,
-        "gaps": [gap_document(gap) for gap in gaps],
+        "symbol": read.series.symbol,
+        "interval": read.series.interval,
+        "gaps": gaps,
+        "error": read.error,
     }
 
 

@@ -65,10 +65,9 @@ def open_shelf(settings: Settings) -> Iterator[Shelf]:
     from velas.ledger import Ledger
     from velas.registry import open_store
 
-    db_path = settings.db_path
     store = open_store(settings)
-    # reading must not create a database: without one nothing is known
-    with Ledger(db_path if db_path.exists() else None) as ledger:
+    # reading must neither create nor change a database, nor need permission to
+    with Ledger(settings.db_path, read_only=True) as ledger:
         yield Shelf(settings.exchange, store, ledger)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velas.cli.exits import DONE
 from velas.cli.options import Common, series_options, velas_command
 from velas.cli.output import Justify, count, emit_json, moment, show_table, size, write
+from velas.cli.readable import Outcome, read_each, tell_unreadable
 from velas.cli.session import chosen, nothing_stored, open_shelf, settings_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _COLUMNS: tuple[tuple[str, Justify], ...] = (
     ("missing", "right"),
     ("size", "right"),
 )
+_FIGURES = ("rows", "first_ms", "last_ms", "expected", "missing", "size_bytes")
 
 
 @velas_command("stats")
@@ -33,14 +34,15 @@ def command(common: Common, symbols: tuple[str, ...], intervals: tuple[str, ...]
     settings = settings_of(common)
     with open_shelf(settings) as shelf:
         series = chosen(shelf.store.series(), symbols, intervals)
-        stats = [shelf.store.get_stats(one.symbol, one.interval) for one in series]
+        read = read_each(series, lambda one: shelf.store.get_stats(one.symbol, one.interval))
+    stats = [one.value for one in read if one.value is not None]
     if common.as_json:
-        emit_json({"series": [_document(settings.exchange, one) for one in stats]})
-    elif not stats:
+        emit_json({"series": [_document(settings.exchange, one) for one in read]})
+    elif not read:
         write(nothing_stored(settings))
-    else:
+    elif stats:
         show_stats(stats)
-    return DONE
+    return tell_unreadable(read)
 
 
 def show_stats(stats: list[SeriesStats]) -> None:
@@ -53,18 +55,15 @@ def show_stats(stats: list[SeriesStats]) -> None:
     )
 
 
-def _document(exchange: str, stats: SeriesStats) -> dict[str, object]:
+def _document(exchange: str, read: Outcome[SeriesStats]) -> dict[str, object]:
+    # a figure that is not known is null, never 0
     return {
         "exchange": exchange,
-        "symbol": stats.symbol,
-        "interval": stats.interval,
-        "rows": stats.rows,
-        "first_ms": stats.first_ms,
-        "last_ms": stats.last_ms,
-        "expected": stats.expected,
-        "missing": stats.missing,
-        "size_bytes": stats.size_bytes,
-        "files": list(stats.files),
+        "symbol": read.series.symbol,
+        "interval": read.series.interval,
+        **{name: getattr(read.value, name, None) for name in _FIGURES},
+        "files": None if read.value is None else list(read.value.files),
+        "error": read.error,
     }
 
 
