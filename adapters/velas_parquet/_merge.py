@@ -123,7 +123,8 @@ class Comparison:
                 continue
             mask = pa.array(there & column.is_null().to_numpy(zero_copy_only=False))
             known = stored.column(place).filter(mask.filter(pa.array(there)))
-            filled = pc.replace_with_mask(column, mask, known.combine_chunks())
+            parts = [column, mask, known.combine_chunks()]
+            filled = pc.call_function("replace_with_mask", parts)
             self.new = self.new.set_column(place, field, filled)
 
 
