@@ -58,14 +58,14 @@ def test_load_settings_environment_goes_over_file(write: Write) -> None:
         "EXCHANGE": "binance_futures",
         "REST_URL": "http://127.0.0.1:8000",
         "WS_URL": "ws://127.0.0.1:8001/",
-        "DATA_DIR": "/tmp/y",
-        "DB_PATH": "/tmp/z.db",
+        "DATA_DIR": "/srv/y",
+        "DB_PATH": "/srv/z.db",
     }
     settings = load_settings(path, environ=environ)
     assert settings.exchange == "binance_futures"
     assert settings.rest == Rest(url="http://127.0.0.1:8000", timeout_s=3.0)
     assert settings.ws.url == "ws://127.0.0.1:8001"
-    assert (settings.data_dir, settings.db_path) == (Path("/tmp/y"), Path("/tmp/z.db"))
+    assert (settings.data_dir, settings.db_path) == (Path("/srv/y"), Path("/srv/z.db"))
 
 
 def test_load_settings_arguments_go_over_environment() -> None:
