@@ -18,6 +18,7 @@ __all__ = [
     "BookTicker",
     "Candle",
     "Capabilities",
+    "Channel",
     "Finding",
     "FindingKind",
     "Gap",
@@ -28,6 +29,7 @@ __all__ = [
     "SeriesId",
     "SeriesStats",
     "Source",
+    "Subscription",
     "Trade",
     "Usage",
 ]
@@ -37,6 +39,7 @@ PENDING = "not published by the venue yet"  # of candles that closed within the 
 
 MarketType = Literal["spot", "swap", "future", "option"]
 Source = Literal["ws", "rest"]
+Channel = Literal["candles", "trades", "book_ticker"]
 FindingKind = Literal[
     "gap", "duplicate", "disorder", "off_grid", "cut_short", "impossible", "price_anomaly"
 ]
@@ -90,7 +93,8 @@ class Capabilities:
     `page_rows` candles of one page cost `page_weight` of the venue's request budget of
     `weight_per_minute` (None: the venue counts requests, not weight). `newest_rows` is
     how far back candles reach at all, None for all history. `probe_listing` says that a
-    page from time 0 begins with the very first candle.
+    page from time 0 begins with the very first candle, `forming_candles` that the adapter
+    has `fetch_forming_candle` (see `velas.protocols.FormingCandles`).
     """
 
     intervals: tuple[str, ...]
@@ -104,6 +108,7 @@ class Capabilities:
     trades: bool = False
     trades_by_id: bool = False
     book_ticker: bool = False
+    forming_candles: bool = False
     orders: bool = False
 
 
@@ -147,8 +152,9 @@ class SeriesId:
 class Candle:
     """One candle of a live stream; the eleven columns of the candle frame and its place.
 
-    `sequence` counts the closed candles a stream delivered for the series; `source` is
-    the socket (`ws`) or REST. None where the venue does not publish a column.
+    `sequence` counts the closed candles a stream delivered for the series, from 1 on; it
+    is 0 for a forming candle and outside a stream. `source` is the socket (`ws`) or REST.
+    None where the venue does not publish a column.
     """
 
     symbol: str
@@ -194,6 +200,15 @@ class BookTicker:
     ask_quantity: Decimal
     timestamp: int | None = None
     update_id: int | None = None
+
+
+@attrs.frozen
+class Subscription:
+    """One series of a feed; `interval` is None for all but candles."""
+
+    channel: Channel
+    symbol: str
+    interval: str | None = None
 
 
 @attrs.frozen

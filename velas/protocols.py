@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from velas.models import (
     AppendResult,
     BookTicker,
     Candle,
     Capabilities,
+    Channel,
     Gap,
     Market,
     Order,
     OrderRequest,
     SeriesId,
     SeriesStats,
+    Subscription,
     Trade,
     Usage,
 )
@@ -27,9 +29,17 @@ if TYPE_CHECKING:
 
     from velas.interval import Interval
 
-__all__ = ["Capabilities", "Channel", "Event", "Exchange", "Feed", "Store"]
+__all__ = [
+    "Capabilities",
+    "Channel",
+    "Event",
+    "Exchange",
+    "Feed",
+    "FormingCandles",
+    "Rotatable",
+    "Store",
+]
 
-Channel = Literal["candles", "trades", "book_ticker"]
 Event = Candle | Trade | BookTicker
 
 
@@ -142,7 +152,8 @@ class Feed(Protocol):
     """What a socket says: it may miss, repeat and reorder. An async context manager.
 
     Subscribe first, then either iterate over `events` or set callbacks (sync or async)
-    and `run`.
+    and `run`. Symbols are given in any spelling and come back unified. `on_status` gets
+    the events of `velas.status`.
     """
 
     on_candle: Callable[[Candle], Awaitable[None] | None] | None
@@ -176,6 +187,27 @@ class Feed(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class FormingCandles(Protocol):
+    """What an Exchange also has if its capabilities say `forming_candles`."""
+
+    async def fetch_forming_candle(self, symbol: str, interval: str | Interval) -> Candle | None:
+        """Return the candle of the running slot as it is now; None before its first trade."""
+        ...
+
+
+@runtime_checkable
+class Rotatable(Protocol):
+    """What a Feed also is if it can replace the connection that carries a series."""
+
+    def rotate(self, subscription: Subscription, reason: str) -> None:
+        """Open a new connection for what this one carries, then drop the old; returns at once.
+
+        Asked again before the first is done, it does nothing more.
+        """
+        ...
 
 
 @runtime_checkable

@@ -1,0 +1,95 @@
+"""A bounded queue for one consumer, in which only the newest of some events waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Hashable
+from typing import Generic, TypeVar, cast
+
+__all__ = ["Mailbox"]
+
+T = TypeVar("T")
+_Cell = list[object]  # [the newest event or None, its key]; None: overtaken, skip
+
+
+class Mailbox(Generic[T]):
+    """Events on their way to one consumer of the same event loop.
+
+    What is put with a `key` waits at most once per key: a newer one takes its place in
+    the queue. What is put without is kept; `size` of those are its room. The mailbox
+    itself refuses nothing: whoever puts asks for `room` first, or drops.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.conflated = 0  # how many were replaced by a newer one of their key
+        self._queue: deque[T | _Cell] = deque()
+        self._cells: dict[Hashable, _Cell] = {}
+        self._kept = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        return self._kept + len(self._cells)
+
+    @property
+    def room(self) -> int:
+        """How many more events without a key fit."""
+        return self.size - self._kept
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will come."""
+        return self._closed
+
+    def put(self, event: T, *, overtakes: Hashable = None) -> None:
+        """Queue an event that must be kept; what waits under key `overtakes` is dropped."""
+        if overtakes is not None:
+            cell = self._cells.pop(overtakes, None)
+            if cell is not None:
+                cell[0] = None
+        self._kept += 1
+        self._queue.append(event)
+        self._wake()
+
+    def put_latest(self, event: T, key: Hashable) -> None:
+        """Queue an event of which only the newest of its key matters."""
+        cell = self._cells.get(key)
+        if cell is not None:
+            cell[0] = event
+            self.conflated += 1
+            return
+        cell = [event, key]
+        self._cells[key] = cell
+        self._queue.append(cell)
+        self._wake()
+
+    def close(self) -> None:
+        """End the iteration once everything queued is consumed."""
+        self._closed = True
+        self._wake()
+
+    async def drain(self) -> AsyncIterator[T]:
+        """Iterate over the events; ends when the mailbox is closed and empty."""
+        queue = self._queue
+        while True:
+            while queue:
+                entry = queue.popleft()
+                if not isinstance(entry, list):
+                    self._kept -= 1
+                    yield entry
+                elif entry[0] is not None:
+                    del self._cells[cast(Hashable, entry[1])]
+                    yield cast(T, entry[0])
+            if self._closed:
+                return
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
