@@ -23,6 +23,7 @@ from velas.models import (
     Trade,
     Usage,
 )
+from velas.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +160,7 @@ class Feed(Protocol):
     on_candle: Callable[[Candle], Awaitable[None] | None] | None
     on_trade: Callable[[Trade], Awaitable[None] | None] | None
     on_book_ticker: Callable[[BookTicker], Awaitable[None] | None] | None
-    on_status: Callable[[object], Awaitable[None] | None] | None
+    on_status: Callable[[Status], Awaitable[None] | None] | None
 
     def subscribe(
         self, channel: Channel, symbols: Sequence[str], *, intervals: Sequence[str] = ()
@@ -194,7 +195,11 @@ class FormingCandles(Protocol):
     """What an Exchange also has if its capabilities say `forming_candles`."""
 
     async def fetch_forming_candle(self, symbol: str, interval: str | Interval) -> Candle | None:
-        """Return the candle of the running slot as it is now; None before its first trade."""
+        """Return the candle of the running slot as it is now.
+
+        `is_closed` is False, `source` ``rest``; None while the venue has no candle of that
+        slot by its own clock (some make one at the first trade only).
+        """
         ...
 
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
-from velas.clock import Clock
-from velas.models import BookTicker, Candle, Channel, Trade
+import attrs
+
+from velas.adapter import ExchangeAdapter
+from velas.clock import SYSTEM_CLOCK, Clock
+from velas.errors import ConfigError, FeedError
+from velas.feed import CHANNELS, FeedAdapter, wanted
+from velas.interval import Interval
+from velas.mailbox import Mailbox
+from velas.models import BookTicker, Candle, Channel, Subscription, Trade
 from velas.settings import Stream as StreamSettings
-from velas.status import Status
+from velas.status import CallbackFailed, Status
+from velas.stream.candle_track import CandleTrack
+from velas.stream.convert import frame_of
+from velas.stream.core import Core
+from velas.stream.outlet import Said
+from velas.stream.series import Series
+from velas.symbols import series_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,18 +34,31 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream"]
 
+_LOG = logging.getLogger(__name__)
+_Callback = Callable[..., Awaitable[None] | None]
+
 
 class Stream:
     """Keeps the live contract over any feed and any exchange; an async context manager.
 
-    `events()` yields candles, trades and book tickers, and, in their place among them,
-    the events of `velas.status`. Alternatively set callbacks (sync or async) and `run()`.
-    """
+    Subscribe, then iterate `events()`, or set callbacks (sync or async) and `run()`.
+    Candles, trades and book tickers come with the events of `velas.status` in their place
+    among them. For each candle series:
 
-    on_candle: Callable[[Candle], Awaitable[None] | None] | None
-    on_trade: Callable[[Trade], Awaitable[None] | None] | None
-    on_book_ticker: Callable[[BookTicker], Awaitable[None] | None] | None
-    on_status: Callable[[Status], Awaitable[None] | None] | None
+    * closed candles come in order of open time, each once, numbered by `sequence`; the
+      next is not delivered before the one in front of it was (from the socket or by REST)
+      or a `GapAbsent` has declared it absent;
+    * forming candles come as they are heard of; a slow bot gets the newest only;
+    * with a `store` a closed candle is durable before it is delivered.
+
+    Aggregate trades come with contiguous ids. At most `settings.queue_size` closed
+    candles and trades wait for the bot; then it is told so by `ConsumerSlow`, and what it
+    has no room for is asked for again by REST. A callback that raises is logged and told
+    to `on_status` as `CallbackFailed`; the stream goes on.
+
+    The stream opens and closes the `feed` (None: REST polling); `exchange` and `store`
+    stay the caller's. `clock` is by default the exchange's own.
+    """
 
     def __init__(
         self,
@@ -40,7 +69,30 @@ class Stream:
         settings: StreamSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
-        raise NotImplementedError
+        from velas.polling import PollingFeed
+
+        if clock is None:
+            clock = exchange.clock if isinstance(exchange, ExchangeAdapter) else SYSTEM_CLOCK
+        settings = settings or StreamSettings()
+        self.on_candle: Callable[[Candle], Awaitable[None] | None] | None = None
+        self.on_trade: Callable[[Trade], Awaitable[None] | None] | None = None
+        self.on_book_ticker: Callable[[BookTicker], Awaitable[None] | None] | None = None
+        self.on_status: Callable[[Status], Awaitable[None] | None] | None = None
+        self._exchange = exchange
+        self._feed: Feed = feed or PollingFeed(exchange, clock=clock)
+        self._clock = clock
+        self._counters: Counter[str] = Counter()
+        self._mailbox: Mailbox[Said] = Mailbox(settings.queue_size)
+        self._core = Core(
+            exchange, self._feed, store, self._mailbox, clock, settings, self._counters
+        )
+        self._wanted: dict[Subscription, int | None] = {}
+        self._names: dict[str, str] = {}  # any spelling that was used -> the unified one
+        self._started = False
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Stream of {self._exchange.name}{' closed' if self._closed else ''}>"
 
     def subscribe(
         self,
@@ -50,33 +102,73 @@ class Stream:
         intervals: Sequence[str] = (),
         since_ms: int | None = None,
     ) -> None:
-        """Ask for a channel of some symbols; before the stream runs."""
-        raise NotImplementedError
+        """Ask for a channel of some symbols; before the stream runs.
 
-    def events(self) -> AsyncIterator[Event | Status]:
-        """Iterate over what arrives until the stream is closed."""
-        raise NotImplementedError
+        Closed candles are delivered from the first that closes after the start on; what
+        lies before is in `candles()`. A bot that wants to be told of earlier ones, too,
+        names the open time of the first as `since_ms`.
+
+        Raises:
+            ConfigError: the arguments make no subscription.
+            FeedError: the stream runs already, or is closed.
+        """
+        if self._started or self._closed:
+            raise FeedError("subscribe before the stream runs")
+        if since_ms is not None and (channel != "candles" or since_ms < 0):
+            raise ConfigError(f"since_ms {since_ms!r}: for candles only, ms since the epoch")
+        for one in wanted(channel, symbols, intervals, CHANNELS):
+            self._wanted[one] = since_ms
+
+    async def events(self) -> AsyncIterator[Event | Status]:
+        """Iterate over what arrives until the stream is closed.
+
+        What was accepted before is still delivered after `aclose()`.
+
+        Raises:
+            UnknownSymbol, Unsupported: the venue does not have what was subscribed.
+            FeedError: nothing was subscribed, or the stream has been started already.
+            ExchangeError: the venue cannot be reached at the start.
+        """
+        await self._start()
+        async for event in self._mailbox.drain():
+            yield event
 
     async def run(self) -> None:
-        """Drive the callbacks until the stream is closed."""
-        raise NotImplementedError
+        """Drive the callbacks until the stream is closed; raises what `events` does."""
+        async for event in self.events():
+            callback = self._callback(event)
+            if callback is not None:
+                await self._call(callback, event)
 
     def candles(self, symbol: str, interval: str) -> pd.DataFrame:
-        """Return the newest closed candles of a series, at most `memory_candles`."""
-        raise NotImplementedError
+        """Return the newest closed candles of a series as a candle frame.
+
+        At most `settings.memory_candles` rows: history first, then what was delivered.
+
+        Raises:
+            ConfigError: the series is not subscribed.
+        """
+        return frame_of(self._series(symbol, interval).track.memory)
 
     def forming(self, symbol: str, interval: str) -> Candle | None:
-        """Return the candle that is forming now, as last heard of."""
-        raise NotImplementedError
+        """Return the candle that is forming now, as last heard of.
+
+        Raises:
+            ConfigError: the series is not subscribed.
+        """
+        return self._series(symbol, interval).track.forming
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """How many frames were late, repeated, ... since the start."""
-        raise NotImplementedError
+        """How many events were `closed`, `late`, `repeated`, `conflated` ... so far."""
+        return {**self._counters, "conflated": self._mailbox.conflated}
 
     async def aclose(self) -> None:
         """Stop, store what was accepted, close the feed; may be called again."""
-        raise NotImplementedError
+        if self._closed:
+            return
+        self._closed = True
+        await self._core.finish()
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,3 +180,65 @@ class Stream:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    # -- start -----------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        if self._closed:
+            raise FeedError("the stream is closed; make a new one")
+        if self._started:
+            raise FeedError("the stream has been started already")
+        if isinstance(self._feed, FeedAdapter):  # subscribed before it was handed over
+            for one in await self._feed.subscriptions():
+                self._wanted.setdefault(one, None)
+        if not self._wanted:
+            raise FeedError("nothing is subscribed")
+        self._started = True
+        since: dict[Subscription, int] = {}
+        found: dict[Subscription, None] = {}
+        for one, since_ms in self._wanted.items():
+            unified = await self._resolved(one)
+            found[unified] = None
+            if since_ms is not None:
+                since[unified] = since_ms
+        for one in found:
+            intervals = (one.interval,) if one.interval is not None else ()
+            self._feed.subscribe(one.channel, [one.symbol], intervals=intervals)
+        await self._core.start(tuple(found), since)
+
+    async def _resolved(self, one: Subscription) -> Subscription:
+        market = await self._exchange.market(one.symbol)
+        for name in (one.symbol, market.symbol, market.id, series_key(market.symbol)):
+            self._names.setdefault(name, market.symbol)
+        return attrs.evolve(one, symbol=market.symbol)
+
+    def _series(self, symbol: str, interval: str) -> Series[CandleTrack]:
+        name = self._names.get(symbol, symbol)
+        series = self._core.candles.get((name, Interval.of(interval).name))
+        if series is None:
+            known = ", ".join(" ".join(key) for key in self._core.candles) or "none"
+            raise ConfigError(f"{symbol} {interval} is not subscribed; candles are: {known}")
+        return series
+
+    # -- callbacks -------------------------------------------------------------------
+
+    def _callback(self, event: Said) -> _Callback | None:
+        if isinstance(event, Candle):
+            return self.on_candle
+        if isinstance(event, Trade):
+            return self.on_trade
+        if isinstance(event, BookTicker):
+            return self.on_book_ticker
+        return self.on_status
+
+    async def _call(self, callback: _Callback, event: Said) -> None:
+        try:
+            later = callback(event)
+            if inspect.isawaitable(later):
+                await later
+        except Exception as error:
+            name = getattr(callback, "__qualname__", repr(callback))
+            _LOG.error("the callback %s raised", name, exc_info=error)
+            if callback is not self.on_status and self.on_status is not None:
+                told = CallbackFailed(at_ms=self._clock.now_ms(), callback=name, error=error)
+                await self._call(cast(_Callback, self.on_status), told)

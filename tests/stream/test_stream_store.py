@@ -1,0 +1,202 @@
+"""History, durability and later revisions, on a clock moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import FakeStore
+from streamkit import MINUTE, START, Live, LiveVenue, live, name_of
+
+from velas import frames
+from velas.errors import StoreFull, Unavailable
+from velas.status import CandleRevised, StoreFailed
+from velas.stream.convert import frame_of
+from velas.testing import ManualClock
+from velas_parquet import ParquetStore
+
+FIRST = START // MINUTE * MINUTE
+
+
+async def close(at: Live, minute: int) -> None:
+    """Let a minute end and say its close."""
+    await at.run((FIRST + (minute + 1) * MINUTE - at.clock.now_ms()) / 1000 + 0.5)
+    at.feed.say(at.venue.candle(FIRST + minute * MINUTE))
+    await settle(at)
+
+
+async def settle(at: Live) -> None:
+    """Let the store's threads finish."""
+    for _ in range(200):
+        await asyncio.sleep(0.001)
+        if not [one for one in threading.enumerate() if one.name.startswith("velas-store-busy")]:
+            await at.run(0.0)
+        if at.stream._core._outlet._waiting == 0:
+            break
+    await at.run(0.01)
+
+
+def rows(venue: LiveVenue, start: int, stop: int) -> Any:
+    return frame_of(
+        [venue.at_rest(FIRST + n * MINUTE, "BTC/USDT", "1m") for n in range(start, stop)]
+    )
+
+
+async def test_history_without_a_store_comes_from_rest() -> None:
+    async with live(memory_candles=5) as at:
+        memory = at.stream.candles("BTC/USDT", "1m")
+        assert [name_of(ms) for ms in memory["timestamp"]] == [-5, -4, -3, -2, -1]
+        await close(at, 0)
+        memory = at.stream.candles("BTCUSDT", "1m")
+        assert [name_of(ms) for ms in memory["timestamp"]] == [-4, -3, -2, -1, 0]
+        assert tuple(memory.columns) == frames.COLUMNS
+
+
+async def test_history_with_a_store_fetches_only_what_is_missing_since_and_stores_it() -> None:
+    store = FakeStore()
+    venue = LiveVenue(ManualClock(START))
+    store.append(rows(venue, -40, -3), "BTC/USDT", "1m")
+    async with live(store=store, memory_candles=10) as at:
+        await settle(at)
+        stored = store.load("BTC/USDT", "1m")["timestamp"]
+        assert [name_of(ms) for ms in stored][-4:] == [-4, -3, -2, -1]
+        memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
+        assert [name_of(ms) for ms in memory] == list(range(-10, 0))
+
+
+async def test_history_longer_than_the_memory_is_stored_without_a_hole() -> None:
+    store = FakeStore()
+    venue = LiveVenue(ManualClock(START))
+    store.append(rows(venue, -400, -399), "BTC/USDT", "1m")
+    async with live(store=store, memory_candles=10) as at:
+        for _ in range(20):
+            await settle(at)
+        assert store.gaps("BTC/USDT", "1m") == []
+        assert len(store.load("BTC/USDT", "1m")) == 400
+
+
+async def test_live_candles_wait_for_a_history_that_the_venue_does_not_give_yet() -> None:
+    def down(clock: ManualClock) -> LiveVenue:
+        venue = LiveVenue(clock)
+        venue.fault = fail
+        return venue
+
+    def fail(what: str) -> None:
+        raise Unavailable("down")
+
+    async with live(venue=down, memory_candles=3) as at:
+        await close(at, 0)
+        assert at.closed() == []
+        at.venue.fault = lambda what: None
+        await at.run(40.0)
+        memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
+        assert [name_of(ms) for ms in memory] == [-2, -1, 0]
+        assert [one.sequence for one in at.closed()] == [1]
+
+
+async def test_close_is_durable_before_it_is_delivered(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    seen: list[bool] = []
+    async with live(store=store, memory_candles=3) as at:
+        await settle(at)
+        for minute in range(3):
+            before = len(at.closed())
+            await close(at, minute)
+            for candle in at.closed()[before:]:
+                stored = ParquetStore(tmp_path).load("BTC/USDT", "1m")["timestamp"]
+                seen.append(candle.timestamp in set(stored))
+        assert seen == [True, True, True]
+    assert store.gaps("BTC/USDT", "1m") == []
+
+
+async def test_store_that_fails_holds_the_series_back_and_says_so_until_it_works() -> None:
+    full = {"now": True}
+
+    def fail(symbol: str) -> None:
+        if full["now"]:
+            raise StoreFull("no space left on the device")
+
+    store = FakeStore(fail=fail)
+    full["now"] = False
+    async with live(store=store, memory_candles=2) as at:
+        await settle(at)
+        full["now"] = True
+        await close(at, 0)
+        at.feed.say(at.venue.forming(FIRST + MINUTE, 2))
+        await at.run(3.0)
+        assert at.closed() == []
+        assert at.forming() == []
+        assert [one.error for one in at.told(StoreFailed)] == [
+            "StoreFull: no space left on the device"
+        ]
+        full["now"] = False
+        for _ in range(4):
+            await at.run(10.0)
+            await settle(at)
+        assert [name_of(one.timestamp) for one in at.closed()][:1] == [0]
+        assert name_of(at.forming()[0].timestamp) == 1
+
+
+async def test_store_that_fails_at_the_end_is_told_and_the_candle_not_delivered() -> None:
+    full = {"now": False}
+
+    def fail(symbol: str) -> None:
+        if full["now"]:
+            raise StoreFull("no space left on the device")
+
+    async with live(store=FakeStore(fail=fail), memory_candles=2) as at:
+        await settle(at)
+        full["now"] = True
+        await close(at, 0)
+    assert at.closed() == []
+    assert len(at.told(StoreFailed)) == 2  # when it began, and when it was given up
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_candle_that_rest_has_otherwise_later_is_told_and_the_store_follows(
+    stored: bool,
+) -> None:
+    store = FakeStore() if stored else None
+    async with live(store=store, memory_candles=5) as at:
+        await settle(at)
+        at.venue.later = {FIRST}
+        await close(at, 0)
+        before = at.closed()[0]
+        await at.run(120.0)
+        await settle(at)
+        (told,) = at.told(CandleRevised)
+        assert told.before == before
+        assert told.after.close == before.close + 0.5
+        assert told.after.sequence == before.sequence
+        memory = at.stream.candles("BTC/USDT", "1m").set_index("timestamp")["close"]
+        assert memory[FIRST] == told.after.close
+        if store is not None:
+            rows = store.load("BTC/USDT", "1m").set_index("timestamp")["close"]
+            assert rows[FIRST] == told.after.close
+
+
+async def test_candle_told_twice_differently_is_checked_at_once() -> None:
+    async with live() as at:
+        at.venue.later = {FIRST}
+        await close(at, 0)
+        await at.run(130.0)
+        count = len(at.told(CandleRevised))
+        assert count == 1
+        at.venue.later = set()
+        at.feed.say(at.venue.candle(FIRST))  # not what is known now
+        await at.run(15.0)
+        assert [one.after.close for one in at.told(CandleRevised)][1:] == [
+            at.venue.candle(FIRST).close
+        ]
+
+
+async def test_every_delivered_candle_is_checked_once_with_few_requests() -> None:
+    async with live() as at:
+        for minute in range(10):
+            await close(at, minute)
+        await at.run(60.0)
+        assert at.stream.counters["checked"] >= 9
+        assert at.stream.counters["closed"] - at.stream.counters["checked"] <= 2

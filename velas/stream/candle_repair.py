@@ -1,0 +1,148 @@
+"""Fetches by REST the closed candles that the socket did not deliver."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pandas as pd
+
+from velas.adapter import lane
+from velas.clock import Clock
+from velas.errors import ExchangeError, Unsupported
+from velas.limits import RequestType
+from velas.models import VENUE
+from velas.protocols import Exchange
+from velas.stream.candle_track import CandleTrack
+from velas.stream.convert import candles_of
+from velas.stream.gaps import Gaps
+from velas.stream.intake import Intake
+from velas.stream.series import Series
+from velas.stream.tasks import Tasks
+from velas.stream.trouble import Trouble
+from velas.stream.venue_time import VenueTime
+
+__all__ = ["CandleRepair"]
+
+_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_SLICE_S = 1.0
+_CONFIRM_S = 2.0  # two answers this far apart must agree that a candle is absent
+_AT_ONCE = 8
+
+
+class CandleRepair:
+    """Heals one series at a time per series, a few series at once, in the live lane.
+
+    What is overdue costs one request for each page of candles. A candle is declared
+    absent only if two answers name a later one and not it: an answer without rows proves
+    nothing.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        time: VenueTime,
+        clock: Clock,
+        intake: Intake,
+        gaps: Gaps,
+        trouble: Trouble,
+        tasks: Tasks,
+    ) -> None:
+        self._exchange = exchange
+        self._time = time
+        self._clock = clock
+        self._intake = intake
+        self._gaps = gaps
+        self._trouble = trouble
+        self._tasks = tasks
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._random = random.Random()
+
+    def overdue(self, series: Series[CandleTrack]) -> bool:
+        """Whether REST can have the candle that is to be delivered next."""
+        return self._time.served_ms() >= series.track.due_ms
+
+    def start(self, series: Series[CandleTrack], reason: str) -> None:
+        """Heal a series, unless that is under way."""
+        if series.healing is None and series.track.open and not series.parked:
+            work = self._heal(series, reason)
+            series.healing = self._tasks.spawn(work, f"repair of {series.name}")
+
+    async def _heal(self, series: Series[CandleTrack], reason: str) -> None:
+        pause_s = _PAUSE_S
+        try:
+            while self.overdue(series) and not series.parked:
+                self._gaps.detect(series, self._end(series.track), reason)
+                if await self._round(series):
+                    pause_s = _PAUSE_S
+                    continue
+                if series.doubted is not None:
+                    await self._clock.sleep(_CONFIRM_S)
+                elif await self._news(series.track, pause_s):
+                    pause_s = _PAUSE_S
+                else:
+                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        finally:
+            series.healing = None
+
+    async def _news(self, track: CandleTrack, pause_s: float) -> bool:
+        """Wait, at most until the socket tells of a later slot; say whether it did."""
+        seen_ms, held_ms = track.seen_ms, track.next_held_ms
+        until_s = self._clock.monotonic_s() + pause_s * self._random.uniform(0.7, 1.0)
+        while (left_s := until_s - self._clock.monotonic_s()) > 0:
+            await self._clock.sleep(min(left_s, _SLICE_S))
+            if track.seen_ms != seen_ms or track.next_held_ms != held_ms:
+                return True
+        return False
+
+    async def _round(self, series: Series[CandleTrack]) -> bool:
+        """Ask once; say whether the series got on."""
+        before_ms = series.track.next_ms
+        try:
+            async with self._slots:
+                frame = await self._ask(series)
+        except (ExchangeError, Unsupported) as error:
+            self._trouble.note(error, f"repair of {series.name}")
+            return False
+        self._take(series, frame)
+        return series.track.next_ms > before_ms
+
+    async def _ask(self, series: Series[CandleTrack]) -> pd.DataFrame:
+        track = series.track
+        end_ms = self._end(track)
+        missing = track.interval.count(track.next_ms, end_ms)
+        with lane(RequestType.LIVE):
+            return await self._exchange.fetch_candles(
+                track.symbol,
+                track.interval,
+                start_ms=track.next_ms,
+                end_ms=end_ms,
+                limit=max(1, min(missing, self._exchange.capabilities.page_rows)),
+            )
+
+    def _end(self, track: CandleTrack) -> int:
+        # up to the first candle that waits behind the hole, and with it: its presence in an
+        # answer is what proves that one in front of it is absent
+        end_ms = track.interval.floor(self._time.served_ms())
+        held_ms = track.next_held_ms
+        return end_ms if held_ms is None else min(end_ms, track.interval.next_open(held_ms))
+
+    def _take(self, series: Series[CandleTrack], frame: pd.DataFrame) -> None:
+        track = series.track
+        start_ms = track.next_ms
+        candles = candles_of(frame, track.symbol, track.interval.name)
+        candles = [candle for candle in candles if candle.timestamp >= start_ms]
+        for candle in candles:
+            self._intake.candle(series, candle)
+        if candles and track.next_ms == start_ms and not series.parked:
+            first_ms = track.interval.floor(candles[0].timestamp)
+            if first_ms > start_ms:
+                self._doubt(series, start_ms, first_ms)
+
+    def _doubt(self, series: Series[CandleTrack], start_ms: int, end_ms: int) -> None:
+        now_s = self._clock.monotonic_s()
+        if series.doubted != (start_ms, end_ms) or series.doubted_s is None:
+            series.doubted, series.doubted_s = (start_ms, end_ms), now_s
+        elif now_s - series.doubted_s >= _CONFIRM_S:
+            series.doubted = series.doubted_s = None
+            self._intake.skip_candles(series, end_ms, VENUE)

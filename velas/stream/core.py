@@ -1,0 +1,283 @@
+"""The stream at work: who hears what, and what is looked at again and again."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from velas.clock import Clock
+from velas.errors import ExchangeError, VelasError
+from velas.interval import Interval
+from velas.mailbox import Mailbox
+from velas.models import BookTicker, Candle, Subscription, Trade
+from velas.polling import PollingFeed
+from velas.settings import Stream as StreamSettings
+from velas.status import Disconnected, Status
+from velas.stream.candle_repair import CandleRepair
+from velas.stream.candle_track import CandleTrack
+from velas.stream.gaps import Gaps
+from velas.stream.history import Warmth
+from velas.stream.intake import Intake
+from velas.stream.outlet import Outlet, Said
+from velas.stream.probe import Probe
+from velas.stream.revision import Revision
+from velas.stream.series import Series, TickerTrack
+from velas.stream.silence import Silence
+from velas.stream.tasks import Tasks
+from velas.stream.trade_repair import TradeRepair
+from velas.stream.trade_track import TradeTrack
+from velas.stream.trouble import Trouble
+from velas.stream.venue_time import VenueTime
+
+if TYPE_CHECKING:
+    from velas.protocols import Exchange, Feed, Store
+
+__all__ = ["Core"]
+
+_LOG = logging.getLogger(__name__)
+_GRACE_MS = 3_000  # after a candle's end its close may still be on its way (binance-facts 5)
+_LOOK_S = 0.25
+
+
+class Core:
+    """Connects feed, polling, repair and outlet; made anew for each run of a stream."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        feed: Feed,
+        store: Store | None,
+        mailbox: Mailbox[Said],
+        clock: Clock,
+        settings: StreamSettings,
+        counters: Counter[str],
+    ) -> None:
+        self.candles: dict[tuple[str, str], Series[CandleTrack]] = {}
+        self.trades: dict[str, Series[TradeTrack]] = {}
+        self.tickers: dict[str, Series[TickerTrack]] = {}
+        self._exchange = exchange
+        self._feed = feed
+        self._clock = clock
+        self._settings = settings
+        self._counters = counters
+        self._mailbox = mailbox
+        self._tasks = Tasks()
+        self._outlet = Outlet(mailbox, store, clock, counters)
+        say = self._outlet.say
+        self._time = VenueTime(exchange, clock)
+        self._trouble = Trouble(exchange, clock, say)
+        self._gaps = Gaps(clock, say)
+        self._intake = Intake(self._outlet, self._gaps, self._time, counters)
+        # a feed that polls needs no fallback to polling
+        self._polling = (
+            None if isinstance(feed, PollingFeed) else PollingFeed(exchange, clock=clock)
+        )
+        self._silence = Silence(
+            feed,
+            self._polling,
+            Probe(exchange, self._time, self._intake),
+            clock,
+            say,
+            self._trouble,
+            self._tasks,
+            mute_after_s=settings.mute_after_s,
+        )
+        self._repair = CandleRepair(
+            exchange, self._time, clock, self._intake, self._gaps, self._trouble, self._tasks
+        )
+        self._trade_repair = TradeRepair(
+            exchange, clock, self._intake, self._gaps, self._trouble, self._tasks
+        )
+        self._revision = Revision(
+            exchange, self._time, clock, say, self._trouble, self._tasks, counters
+        )
+        self._warmth = Warmth(
+            exchange, store, self._outlet, clock, self._trouble, memory=settings.memory_candles
+        )
+
+    # -- lifecycle -------------------------------------------------------------------
+
+    async def start(
+        self, subscriptions: Sequence[Subscription], since_ms: dict[Subscription, int]
+    ) -> None:
+        """Begin to listen; history is fetched in the background."""
+        await self._time.measure()
+        for one in subscriptions:
+            self._add(one, since_ms.get(one))
+        self._listen()
+        self._tasks.spawn(self._run_feed(), "the feed")
+        self._tasks.spawn(self._look_on(), "the watch over silence")
+        if self._polling is not None:
+            self._tasks.spawn(self._run_polling(self._polling), "polling")
+        for series in self.candles.values():
+            self._tasks.spawn(self._open(series), f"history of {series.name}")
+
+    async def finish(self) -> None:
+        """Stop listening, store what was accepted, end the mailbox."""
+        await self._feed.aclose()
+        if self._polling is not None:
+            await self._polling.aclose()
+        await self._tasks.cancel()
+        await self._outlet.finish()
+
+    def _add(self, one: Subscription, since_ms: int | None) -> None:
+        heard_s = self._clock.monotonic_s()
+        if one.channel == "candles" and one.interval is not None:
+            grid = Interval.of(one.interval)
+            # the first slot that REST cannot serve yet: all before it are history
+            next_ms = grid.floor(self._time.served_ms())
+            if since_ms is not None:
+                next_ms = min(next_ms, grid.ceil(since_ms))
+            track = CandleTrack(
+                one.symbol,
+                grid,
+                next_ms,
+                memory=self._settings.memory_candles,
+                counters=self._counters,
+            )
+            self.candles[one.symbol, one.interval] = Series(one, track, heard_s)
+        elif one.channel == "trades":
+            by_id = self._exchange.capabilities.trades_by_id
+            trades = TradeTrack(one.symbol, contiguous=by_id, counters=self._counters)
+            self.trades[one.symbol] = Series(one, trades, heard_s)
+        else:
+            ticker = TickerTrack(one.symbol, self._counters)
+            self.tickers[one.symbol] = Series(one, ticker, heard_s)
+
+    async def _open(self, series: Series[CandleTrack]) -> None:
+        await self._warmth.warm(series)
+        series.track.open = True
+        self._intake.release(series, series.track.release())
+        if series.track.forming is not None:
+            self._outlet.forming(series.track.forming, series.track.key)
+
+    async def _run_feed(self) -> None:
+        try:
+            await self._feed.run()
+        except VelasError as error:
+            _LOG.error("the feed has failed, REST goes on alone: %s", error)
+            self._feed_status(
+                Disconnected(at_ms=self._clock.now_ms(), connection="feed", reason=str(error))
+            )
+        else:  # a recording is over, or the feed was closed
+            await self._outlet.finish()
+
+    async def _run_polling(self, polling: PollingFeed) -> None:
+        try:
+            await polling.run()
+        except VelasError as error:
+            _LOG.warning("polling has failed: %s", error)
+
+    # -- listening -------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        feed, polling = self._feed, self._polling
+        feed.on_candle, feed.on_trade = self._hear_candle, self._hear_trade
+        feed.on_book_ticker, feed.on_status = self._hear_ticker, self._feed_status
+        if polling is not None:
+            polling.on_candle, polling.on_trade = self._poll_candle, self._poll_trade
+            polling.on_book_ticker, polling.on_status = self._poll_ticker, self._outlet.say
+
+    def _hear_candle(self, candle: Candle) -> None:
+        series = self.candles.get((candle.symbol, candle.interval))
+        if series is None:
+            self._counters["not_subscribed"] += 1
+            return
+        series.heard_s = self._clock.monotonic_s()
+        if series.fallen_s is not None:
+            self._silence.heard(series)
+        self._intake.candle(series, candle)
+
+    def _hear_trade(self, trade: Trade) -> None:
+        series = self.trades.get(trade.symbol)
+        if series is None:
+            self._counters["not_subscribed"] += 1
+            return
+        series.heard_s = self._clock.monotonic_s()
+        if series.fallen_s is not None:
+            self._silence.heard(series)
+        self._take_trade(series, trade)
+
+    def _hear_ticker(self, ticker: BookTicker) -> None:
+        series = self.tickers.get(ticker.symbol)
+        if series is None:
+            self._counters["not_subscribed"] += 1
+            return
+        series.heard_s = self._clock.monotonic_s()
+        if series.fallen_s is not None:
+            self._silence.heard(series)
+        self._intake.book_ticker(series, ticker)
+
+    def _poll_candle(self, candle: Candle) -> None:
+        series = self.candles.get((candle.symbol, candle.interval))
+        if series is not None:
+            self._intake.candle(series, candle)
+
+    def _poll_trade(self, trade: Trade) -> None:
+        series = self.trades.get(trade.symbol)
+        if series is not None:
+            self._take_trade(series, trade)
+
+    def _poll_ticker(self, ticker: BookTicker) -> None:
+        series = self.tickers.get(ticker.symbol)
+        if series is not None:
+            self._intake.book_ticker(series, ticker)
+
+    def _take_trade(self, series: Series[TradeTrack], trade: Trade) -> None:
+        self._intake.trade(series, trade)
+        if series.healing is None and series.track.next_held_id is not None:
+            self._trade_repair.start(series, "ids are missing")
+
+    def _feed_status(self, status: Status) -> None:
+        self._silence.connection(status)
+        self._outlet.say(status)
+
+    # -- looking ---------------------------------------------------------------------
+
+    async def _look_on(self) -> None:
+        while True:
+            await self._clock.sleep(_LOOK_S)
+            if self._time.stale:
+                await self._measure()
+            self._trouble.look()
+            roomy = self._outlet.roomy
+            for series in self.candles.values():
+                self._look_candles(series, roomy)
+            for trades in self.trades.values():
+                self._look_trades(trades, roomy)
+            for tickers in self.tickers.values():
+                self._silence.look(tickers)
+
+    async def _measure(self) -> None:
+        try:
+            await self._time.measure()
+        except ExchangeError as error:
+            self._trouble.note(error, "the venue's time")
+
+    def _look_candles(self, series: Series[CandleTrack], roomy: bool) -> None:
+        track = series.track
+        if series.parked:
+            if not roomy:
+                return
+            series.parked = False
+        if not track.open:
+            return
+        self._silence.look(series)
+        if series.healing is None and self._repair.overdue(series):
+            if track.seen_ms > track.next_ms:
+                self._repair.start(series, "the socket left it out")
+            elif self._time.now_ms() >= track.due_ms + self._grace_ms(series):
+                self._repair.start(series, "its close did not come")
+        self._revision.look(series, len(self.candles))
+
+    def _grace_ms(self, series: Series[CandleTrack]) -> int:
+        # polling asks at the margin and needs the time of a request or two
+        return _GRACE_MS + (self._time.margin_ms if series.fallen_s is not None else 0)
+
+    def _look_trades(self, series: Series[TradeTrack], roomy: bool) -> None:
+        if series.parked and roomy:
+            series.parked = False
+            self._tasks.spawn(self._trade_repair.catch_up(series), f"catching up {series.name}")
+        self._silence.look(series)

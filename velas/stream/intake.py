@@ -1,0 +1,115 @@
+"""Everything that is heard goes through here: into the track, and out what it releases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from velas.models import BookTicker, Candle, Trade
+from velas.stream.candle_track import CandleTrack
+from velas.stream.gaps import Gaps
+from velas.stream.outlet import Outlet
+from velas.stream.series import Series, TickerTrack
+from velas.stream.trade_track import TradeTrack
+from velas.stream.venue_time import VenueTime
+
+__all__ = ["Intake"]
+
+_AHEAD_MS = 5_000  # clocks and margins; what opens later than that is no candle of this world
+_DOUBT_MS = 30_000  # how long after its end REST may still be behind the socket
+
+
+class Intake:
+    """Takes what socket, polling and repair say about a series.
+
+    When the bot has left no room, a series is parked: what comes is not taken, and asked
+    for again by REST when there is room. So nothing is lost, and nothing piles up.
+    """
+
+    def __init__(self, outlet: Outlet, gaps: Gaps, time: VenueTime, counters: Counter[str]) -> None:
+        self._outlet = outlet
+        self._gaps = gaps
+        self._time = time
+        self._counters = counters
+
+    def candle(self, series: Series[CandleTrack], candle: Candle) -> None:
+        """Take a candle, forming or closed."""
+        track = series.track
+        if candle.timestamp > track.next_ms and not self._plausible(candle):
+            return
+        if not candle.is_closed:
+            if track.update(candle) and not series.parked:
+                self._outlet.forming(candle, track.key)
+            return
+        if series.parked or self._outlet.room <= 0:
+            track.seen_ms = max(track.seen_ms, track.interval.floor(candle.timestamp))
+            self._park(series)
+        elif self._final(track, candle):
+            self.release(series, track.close(candle))
+
+    def release(self, series: Series[CandleTrack], candles: Sequence[Candle]) -> None:
+        """Send closed candles on, and the forming one that waited behind them."""
+        track = series.track
+        for candle in candles:
+            self._outlet.candle(candle, track.key)
+        if candles:
+            self._counters["closed"] += len(candles)
+            if track.forming is not None:
+                self._outlet.forming(track.forming, track.key)
+            if series.gap is not None:
+                self._gaps.settle(series)
+
+    def skip_candles(self, series: Series[CandleTrack], end_ms: int, reason: str) -> None:
+        """Declare what is missing before `end_ms` absent and go on behind it."""
+        self._gaps.give_up(series, end_ms, reason)
+        self.release(series, series.track.skip(end_ms))
+        self._gaps.settle(series)
+
+    def trade(self, series: Series[TradeTrack], trade: Trade) -> None:
+        """Take a trade."""
+        if series.parked or self._outlet.room <= 0:
+            self._park(series)
+            return
+        for released in series.track.take(trade):
+            self._outlet.trade(released)
+            self._counters["trades"] += 1
+        if series.gap is not None:
+            self._gaps.settle(series)
+
+    def skip_trades(self, series: Series[TradeTrack], end_id: int, reason: str) -> None:
+        """Declare the missing ids below `end_id` absent and go on behind them."""
+        self._gaps.give_up(series, end_id, reason)
+        for released in series.track.skip(end_id):
+            self._outlet.trade(released)
+            self._counters["trades"] += 1
+        self._gaps.settle(series)
+
+    def book_ticker(self, series: Series[TickerTrack], ticker: BookTicker) -> None:
+        """Take a book ticker."""
+        if series.track.take(ticker):
+            self._outlet.book_ticker(ticker)
+
+    def _plausible(self, candle: Candle) -> bool:
+        if candle.timestamp <= self._time.now_ms() + _AHEAD_MS:
+            return True
+        self._counters["from_the_future"] += 1
+        return False
+
+    def _final(self, track: CandleTrack, candle: Candle) -> bool:
+        if candle.source == "ws":
+            return True
+        heard = track.forming
+        if heard is None or heard.timestamp != candle.timestamp:
+            return True
+        # Spot klines come from a database that may be behind the engine (binance-facts 1.4)
+        behind = candle.trades is not None and candle.trades < (heard.trades or 0)
+        if behind and self._time.now_ms() < track.due_ms + _DOUBT_MS:
+            self._counters["rest_behind"] += 1
+            return False
+        return True
+
+    def _park(self, series: Series[CandleTrack] | Series[TradeTrack]) -> None:
+        if not series.parked:
+            series.parked = True
+            series.track.drop_held()
+            self._outlet.say_slow()

@@ -1,0 +1,224 @@
+"""The last step to the bot: durable before delivered, in one order for each series."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import attrs
+
+from velas.clock import Clock
+from velas.mailbox import Mailbox
+from velas.models import BookTicker, Candle, Trade
+from velas.status import CandleRevised, ConsumerSlow, SeriesStatus, Status, StoreFailed
+from velas.stream.convert import frame_of
+
+if TYPE_CHECKING:
+    from velas.protocols import Store
+
+__all__ = ["Key", "Outlet", "Said"]
+
+Key = tuple[str, str | None]  # symbol, interval
+Said = Candle | Trade | BookTicker | Status
+
+_LOG = logging.getLogger(__name__)
+_THREADS = 4  # a store locks one series at a time, and waits for the disk
+_SPARE = 1_000  # statuses may exceed the room for data by so many
+_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+
+
+@attrs.define(eq=False)
+class _Box:
+    """What one series has said that is not durable yet, in order."""
+
+    key: Key
+    items: deque[Candle | Status] = attrs.Factory(deque)
+    forming: Candle | None = None
+    task: asyncio.Task[None] | None = None
+    failed: bool = False
+
+
+class Outlet:
+    """Takes what the tracks release, stores closed candles, fills the mailbox.
+
+    With a store nothing of a series overtakes a closed candle that is not durable yet.
+    Storing that fails is told as `StoreFailed` and tried again; other series go on.
+    """
+
+    def __init__(
+        self, mailbox: Mailbox[Said], store: Store | None, clock: Clock, counters: Counter[str]
+    ) -> None:
+        self._mailbox = mailbox
+        self._store = store
+        self._clock = clock
+        self._counters = counters
+        self._boxes: dict[Key, _Box] = {}
+        self._waiting = 0
+        self._told_slow = False
+        self._finishing = asyncio.Event()
+        self._threads = ThreadPoolExecutor(_THREADS, "velas-store") if store is not None else None
+
+    @property
+    def room(self) -> int:
+        """How many closed candles and trades can be taken before the bot must catch up."""
+        return self._mailbox.room - self._waiting
+
+    @property
+    def roomy(self) -> bool:
+        """Whether the bot has caught up so far that it may be given all again."""
+        roomy = self.room > self._mailbox.size // 2
+        if roomy:
+            self._told_slow = False
+        return roomy
+
+    def candle(self, candle: Candle, key: Key) -> None:
+        """Deliver a closed candle, once it is durable."""
+        if self._store is None:
+            self._mailbox.put(candle, overtakes=key)
+        else:
+            self._keep(key, candle)
+
+    def forming(self, candle: Candle, key: Key) -> None:
+        """Deliver a forming candle, unless a newer one comes before the bot asks."""
+        box = self._boxes.get(key)
+        if box is not None and box.items:
+            box.forming = candle
+        else:
+            self._mailbox.put_latest(candle, key)
+
+    def trade(self, trade: Trade) -> None:
+        """Deliver a trade."""
+        self._mailbox.put(trade)
+
+    def book_ticker(self, ticker: BookTicker) -> None:
+        """Deliver a book ticker, unless a newer one comes before the bot asks."""
+        self._mailbox.put_latest(ticker, ticker.symbol)
+
+    def say(self, status: Status) -> None:
+        """Deliver a status; one of a series keeps its place among that series' candles."""
+        if isinstance(status, SeriesStatus):
+            key = (status.symbol, status.interval)
+            box = self._boxes.get(key)
+            if isinstance(status, CandleRevised) and self._store is not None:
+                self._keep(key, status)
+                return
+            if box is not None and box.items:
+                self._keep(key, status)
+                return
+        self._put_status(status)
+
+    def say_slow(self) -> None:
+        """Tell, once until the bot has caught up, that it is too slow."""
+        if self._told_slow:
+            return
+        self._told_slow = True
+        what = (
+            "closed candles and trades are held back and asked for again by REST when there is "
+            "room; of forming candles and book tickers only the newest waits"
+        )
+        waiting = len(self._mailbox) + self._waiting
+        self.say(ConsumerSlow(at_ms=self._clock.now_ms(), waiting=waiting, what=what))
+
+    async def finish(self) -> None:
+        """Store what was accepted, then close the mailbox; may be called again."""
+        self._finishing.set()
+        tasks = [box.task for box in self._boxes.values() if box.task is not None]
+        if tasks:  # not gather: it would cancel what is being stored along with its caller
+            await asyncio.wait(tasks)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+        self._mailbox.close()
+
+    async def append(self, candles: Sequence[Candle], key: Key) -> None:
+        """Store history that is not delivered; does nothing without a store."""
+        if self._store is None or self._threads is None or not candles:
+            return
+        rows = {candle.timestamp: candle for candle in candles}
+        frame = frame_of([rows[timestamp] for timestamp in sorted(rows)])
+        await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._store.append, frame, key[0], str(key[1])
+        )
+
+    def _put_status(self, status: Status) -> None:
+        if self._mailbox.room <= -_SPARE:
+            self._counters["statuses_dropped"] += 1
+        else:
+            self._mailbox.put(status)
+
+    def _keep(self, key: Key, item: Candle | Status) -> None:
+        box = self._boxes.get(key)
+        if box is None:
+            box = self._boxes[key] = _Box(key)
+        box.items.append(item)
+        self._waiting += 1
+        if box.task is None:
+            box.task = asyncio.ensure_future(self._commit(box))
+
+    async def _commit(self, box: _Box) -> None:
+        pause_s = _PAUSE_S
+        try:
+            while box.items:
+                batch = list(box.items)
+                if await self._stored(box, batch):
+                    self._deliver(box, batch)
+                    pause_s = _PAUSE_S
+                elif self._finishing.is_set():
+                    return
+                else:
+                    await self._pause(pause_s)
+                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        finally:
+            box.task = None
+        forming, box.forming = box.forming, None
+        if forming is not None:
+            self._mailbox.put_latest(forming, box.key)
+
+    async def _pause(self, seconds: float) -> None:
+        waits = [
+            asyncio.ensure_future(self._clock.sleep(seconds)),
+            asyncio.ensure_future(self._finishing.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _stored(self, box: _Box, batch: Sequence[Candle | Status]) -> bool:
+        rows = [item.after if isinstance(item, CandleRevised) else item for item in batch]
+        try:
+            await self.append([row for row in rows if isinstance(row, Candle)], box.key)
+        except Exception as error:
+            self._tell_failure(box, error)
+            return False
+        box.failed = False
+        return True
+
+    def _tell_failure(self, box: _Box, error: Exception) -> None:
+        symbol, interval = box.key
+        if not box.failed:
+            _LOG.warning("%s %s: not stored: %s", symbol, interval, error)
+        if not box.failed or self._finishing.is_set():
+            self._put_status(
+                StoreFailed(
+                    at_ms=self._clock.now_ms(),
+                    channel="candles",
+                    symbol=symbol,
+                    interval=interval,
+                    error=f"{type(error).__name__}: {error}",
+                )
+            )
+        box.failed = True
+
+    def _deliver(self, box: _Box, batch: Sequence[Candle | Status]) -> None:
+        for item in batch:
+            box.items.popleft()
+            self._waiting -= 1
+            if isinstance(item, Candle):
+                self._mailbox.put(item, overtakes=box.key)
+            else:
+                self._put_status(item)

@@ -1,0 +1,81 @@
+"""What a stream knows about one subscribed series, beside its track."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Generic, TypeVar
+
+import attrs
+
+from velas.models import BookTicker, Subscription
+from velas.stream.candle_track import CandleTrack
+from velas.stream.trade_track import TradeTrack
+
+__all__ = ["AnySeries", "OpenGap", "Series", "TickerTrack"]
+
+
+class TickerTrack:
+    """The book ticker of one symbol: the newest, never an older one after it."""
+
+    def __init__(self, symbol: str, counters: Counter[str]) -> None:
+        self.symbol = symbol
+        self.last: BookTicker | None = None
+        self._counters = counters
+
+    def take(self, ticker: BookTicker) -> bool:
+        """Take a ticker; say whether it is to be delivered."""
+        known = self.last.update_id if self.last is not None else None
+        # ids rise but jump: they order and tell repeats, nothing more (binance-facts 5)
+        if known is not None and ticker.update_id is not None and ticker.update_id <= known:
+            self._counters["repeated" if ticker.update_id == known else "late"] += 1
+            return False
+        self.last = ticker
+        return True
+
+
+TrackT = TypeVar("TrackT", CandleTrack, TradeTrack, TickerTrack)
+
+
+@attrs.define(eq=False)
+class OpenGap:
+    """A hole that was told of: from `start` up to `end`, `absent` of it not to come."""
+
+    start: int
+    end: int
+    reason: str
+    absent: int = 0
+
+
+@attrs.define(eq=False)
+class Series(Generic[TrackT]):
+    """One subscription: its track, when its socket was last heard, who serves it now.
+
+    Times ending in `_s` are of the monotonic clock. `fallen_s` is since when REST serves
+    it; `mute` whether that is because of silence. `parked`: the bot is too slow.
+    """
+
+    subscription: Subscription
+    track: TrackT
+    heard_s: float
+    fallen_s: float | None = None
+    mute: bool = False
+    parked: bool = False
+    gap: OpenGap | None = None
+    healing: asyncio.Task[None] | None = None
+    probing: asyncio.Task[None] | None = None
+    probe_after_s: float = 0.0  # patience before the next probe; grows while silence is honest
+    checked_s: float = 0.0
+    rotate_at_s: float = 0.0
+    rotate_pause_s: float = 60.0
+    doubted_s: float | None = None  # when REST first said that candles are absent
+    doubted: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        one = self.subscription
+        return f"{one.symbol} {one.interval or one.channel}"
+
+
+AnySeries = Series[CandleTrack] | Series[TradeTrack] | Series[TickerTrack]

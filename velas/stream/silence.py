@@ -1,0 +1,162 @@
+"""Notices silence, proves it, and has REST serve a series until its socket speaks again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from velas.clock import Clock
+from velas.errors import ExchangeError
+from velas.polling import PollingFeed
+from velas.protocols import Feed, Rotatable
+from velas.status import Connected, Disconnected, FellBack, Recovered, Status, StreamMute
+from velas.stream.candle_track import CandleTrack
+from velas.stream.probe import Probe
+from velas.stream.series import AnySeries
+from velas.stream.tasks import Tasks
+from velas.stream.trade_track import TradeTrack
+from velas.stream.trouble import Trouble
+
+__all__ = ["Silence"]
+
+_DOWN_S = 5.0  # with a socket known to be down, this much silence is enough
+_SECOND_LOOK_S = 3.0  # a trade of this moment may still be on its way (Spot pushes every 2 s)
+_LONGEST_PAUSE_S = 1_800.0
+
+
+class Silence:
+    """Decides for each series whether its socket or REST serves it.
+
+    Counted from the subscription on, not from the first frame. With a connection of the
+    feed down a silent series falls back at once; with all of them up only after REST has
+    shown that the venue had something to say (an illiquid market may be silent rightly),
+    and then the feed is asked for a new connection, too.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        polling: PollingFeed | None,
+        probe: Probe,
+        clock: Clock,
+        say: Callable[[Status], None],
+        trouble: Trouble,
+        tasks: Tasks,
+        *,
+        mute_after_s: float,
+    ) -> None:
+        self._feed = feed
+        self._polling = polling
+        self._probe = probe
+        self._clock = clock
+        self._say = say
+        self._trouble = trouble
+        self._tasks = tasks
+        self._mute_after_s = mute_after_s
+        self._down: set[str] = set()
+
+    def connection(self, status: Status) -> None:
+        """Learn which connections of the feed are up."""
+        if isinstance(status, Disconnected):
+            self._down.add(status.connection)
+        elif isinstance(status, Connected):
+            self._down.discard(status.connection)
+
+    def heard(self, series: AnySeries) -> None:
+        """The socket of a series that REST serves has spoken."""
+        since_s, series.fallen_s, series.mute = series.fallen_s, None, False
+        if since_s is None:
+            return
+        series.rotate_pause_s = 60.0
+        if self._polling is not None:
+            self._polling.unwatch(series.subscription)
+        one = series.subscription
+        self._say(
+            Recovered(
+                at_ms=self._clock.now_ms(),
+                channel=one.channel,
+                symbol=one.symbol,
+                interval=one.interval,
+                after_s=self._clock.monotonic_s() - since_s,
+            )
+        )
+
+    def look(self, series: AnySeries) -> None:
+        """Judge the silence of a series; to be called now and then."""
+        if self._polling is None:
+            return
+        now_s = self._clock.monotonic_s()
+        silent_s = now_s - series.heard_s
+        if series.fallen_s is not None:
+            if series.mute and now_s >= series.rotate_at_s:
+                self._rotate(series, "still mute")
+        elif self._down and silent_s >= _DOWN_S:
+            self._fall_back(series, "the socket is down")
+        elif silent_s >= max(self._mute_after_s, series.probe_after_s) and series.probing is None:
+            series.probing = self._tasks.spawn(self._judge(series), f"probe of {series.name}")
+
+    async def _judge(self, series: AnySeries) -> None:
+        heard_s = series.heard_s
+        try:
+            if not await self._probe.finds_news(series):
+                self._be_patient(series)
+                return
+            await self._clock.sleep(_SECOND_LOOK_S)
+        except ExchangeError as error:
+            self._trouble.note(error, f"probe of {series.name}")
+            self._be_patient(series)
+            return
+        finally:
+            series.probing = None
+        if series.heard_s == heard_s and series.fallen_s is None:
+            self._mute(series)
+
+    def _be_patient(self, series: AnySeries) -> None:
+        silent_s = self._clock.monotonic_s() - series.heard_s
+        series.probe_after_s = silent_s + min(max(self._mute_after_s, silent_s / 2), 600.0)
+
+    def _mute(self, series: AnySeries) -> None:
+        one = series.subscription
+        series.mute = True
+        self._say(
+            StreamMute(
+                at_ms=self._clock.now_ms(),
+                channel=one.channel,
+                symbol=one.symbol,
+                interval=one.interval,
+                silent_s=self._clock.monotonic_s() - series.heard_s,
+            )
+        )
+        self._fall_back(series, "the stream is mute")
+        self._rotate(series, "mute")
+
+    def _fall_back(self, series: AnySeries, reason: str) -> None:
+        series.fallen_s = self._clock.monotonic_s()
+        series.probe_after_s = 0.0
+        one = series.subscription
+        self._say(
+            FellBack(
+                at_ms=self._clock.now_ms(),
+                channel=one.channel,
+                symbol=one.symbol,
+                interval=one.interval,
+                reason=reason,
+            )
+        )
+        if self._polling is not None:
+            from_ms, from_id = _position(series)
+            self._polling.watch(one, from_ms=from_ms, from_id=from_id)
+
+    def _rotate(self, series: AnySeries, reason: str) -> None:
+        series.rotate_at_s = self._clock.monotonic_s() + series.rotate_pause_s
+        series.rotate_pause_s = min(2 * series.rotate_pause_s, _LONGEST_PAUSE_S)
+        if isinstance(self._feed, Rotatable):
+            self._feed.rotate(series.subscription, reason)
+
+
+def _position(series: AnySeries) -> tuple[int | None, int | None]:
+    track = series.track
+    if isinstance(track, CandleTrack):
+        return track.next_ms, None
+    if isinstance(track, TradeTrack):
+        return None, track.next_id
+    return None, None
