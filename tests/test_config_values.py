@@ -135,6 +135,7 @@ BAD_VALUES = [
     ("volatility_regimes.window", 1),
     ("volatility_regimes.low", 0),
     ("replay.recording", 1),
+    ("replay.tape", 1),
     ("replay.exchange", "A"),
 ]
 

@@ -24,6 +24,7 @@ from velas.models import (
     OrderRequest,
     SeriesId,
     SeriesStats,
+    Subscription,
     Trade,
     Usage,
 )
@@ -37,6 +38,7 @@ EXAMPLES = [
     Candle("BTC/USDT", "1h", 0, 1.0, 2.0, 0.5, 1.5, 10.0, 3_599_999),
     Trade("BTC/USDT", 1, 0, ONE, ONE, True),
     BookTicker("BTC/USDT", ONE, ONE, ONE, ONE),
+    Subscription("candles", "BTC/USDT", "1h"),
     OrderRequest("BTC/USDT", "buy", "limit", ONE),
     Order("BTC/USDT", "1", None, "buy", "limit", "open", ONE, ONE, None, None),
     Gap(0, 1, 1),

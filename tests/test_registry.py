@@ -11,11 +11,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from fakes import FakeExchange
 
 import velas
 from velas import registry
 from velas.config import Settings, load_settings
 from velas.errors import BrokenAdapter, MissingDependency, UnknownAdapter
+from velas.testing import ManualClock
 
 Install = Callable[..., None]
 
@@ -160,10 +162,24 @@ def test_load_name_of_a_catalog_is_its_factory(install: Install) -> None:
     assert registry.load("exchanges", "kraken").venue == "kraken"
 
 
-def test_load_catalog_is_for_exchanges_only(install: Install) -> None:
+@pytest.mark.parametrize("kind", ["feeds", "stores"])
+def test_load_catalog_is_for_its_own_kind_only(install: Install, kind: registry.Kind) -> None:
     install("velas.exchange_catalogs", "all", "pretend_adapter:catalog")
     with pytest.raises(UnknownAdapter):
-        registry.load("feeds", "kraken")
+        registry.load(kind, "kraken")
+
+
+def test_load_feed_of_a_catalog_is_its_factory(install: Install) -> None:
+    install("velas.feed_catalogs", "all", "pretend_adapter:catalog")
+    assert registry.load("feeds", "kraken").venue == "kraken"
+    with pytest.raises(UnknownAdapter):
+        registry.load("exchanges", "kraken")
+
+
+def test_load_feed_registered_by_itself_goes_before_a_catalog(install: Install) -> None:
+    install("velas.feeds", "kraken", "pretend_adapter:Recorder")
+    install("velas.feed_catalogs", "bad", "pretend_adapter:failing")
+    assert registry.load("feeds", "kraken") is Recorder
 
 
 def test_load_unknown_name_finds_near_ones_in_catalogs_too(install: Install) -> None:
@@ -215,6 +231,13 @@ def test_catalogs_broken_one_is_reported(install: Install) -> None:
         registry.catalogs()
 
 
+def test_catalogs_of_feeds_are_their_own(install: Install) -> None:
+    install("velas.exchange_catalogs", "all", "not_installed_at_all:X")
+    install("velas.feed_catalogs", "live", "pretend_adapter:catalog")
+    assert list(registry.catalogs("feeds")) == ["live"]
+    assert registry.catalogs("stores") == {}
+
+
 # --- open_*
 
 
@@ -264,6 +287,55 @@ def test_open_feed_none_installed_says_so(install: Install) -> None:
     exchange: Any = object()
     with pytest.raises(UnknownAdapter, match="no feed 'binance_spot'; installed are: none"):
         velas.open_feed(Settings(), exchange)
+
+
+def test_open_feed_of_a_catalog_hands_on_the_clock(install: Install) -> None:
+    install("velas.feed_catalogs", "all", "pretend_adapter:catalog")
+    exchange: Any = object()
+    clock: Any = object()
+    settings = load_settings(environ={}, exchange="kraken")
+    opened: Any = velas.open_feed(settings, exchange, clock=clock)
+    assert opened.args[0] == "kraken"
+    assert opened.kwargs == {"exchange": exchange, "clock": clock}
+
+
+@pytest.mark.parametrize("group", ["velas.exchanges", "velas.exchange_catalogs"])
+def test_open_feed_of_an_exchange_without_one_polls_it_and_says_so(
+    install: Install, caplog: pytest.LogCaptureFixture, group: str
+) -> None:
+    catalogued = group.endswith("catalogs")
+    install(group, "kraken", "pretend_adapter:" + ("catalog" if catalogued else "Recorder"))
+    clock = ManualClock()
+    exchange: Any = FakeExchange({}, name="kraken")
+    settings = load_settings(environ={}, exchange="kraken")
+    with caplog.at_level(logging.INFO, "velas.registry"):
+        feed = velas.open_feed(settings, exchange, clock=clock)
+    assert isinstance(feed, velas.PollingFeed)
+    assert (feed.exchange, feed.clock) == (exchange, clock)
+    assert "kraken: no socket feed is installed for it, so it is asked by REST" in caplog.text
+
+
+def test_open_feed_that_is_broken_is_not_replaced_by_polling(install: Install) -> None:
+    install("velas.exchanges", "kraken", "pretend_adapter:Recorder")
+    install("velas.feed_catalogs", "bad", "pretend_adapter:failing")
+    exchange: Any = object()
+    with pytest.raises(BrokenAdapter, match=r"feed catalog 'bad'.*no list today"):
+        velas.open_feed(load_settings(environ={}, exchange="kraken"), exchange)
+
+
+def test_open_stream_is_over_the_feed_the_store_and_the_settings(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("velas.feeds", "here", "pretend_adapter:Recorder")
+    monkeypatch.setattr("velas.stream.Stream", Recorder)
+    exchange: Any = object()
+    store: Any = object()
+    clock: Any = object()
+    settings = load_settings(environ={}, exchange="here", stream={"queue_size": 7})
+    stream: Any = velas.open_stream(settings, exchange, store, clock=clock)
+    opened, feed, kept = stream.args
+    assert (opened, kept, feed.kwargs["clock"]) == (exchange, store, clock)
+    assert stream.kwargs == {"settings": settings.stream, "clock": clock}
 
 
 @pytest.mark.parametrize(("name", "stored"), [(None, "binance_spot"), ("kraken", "kraken")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 
 FOLDER = Path(__file__).parents[2] / "cassettes"
 FILES = sorted(FOLDER.glob("*/*.yaml"))
+TAPES = sorted(FOLDER.glob("*/*.tape"))
 HEADERS = re.compile(r"content-type|retry-after|x-mbx-used-weight.*")
 PARAMETERS = {
     "symbol", "interval", "limit", "startTime", "endTime", "fromId", "pair", "since",
@@ -70,6 +72,17 @@ def test_recording_has_only_allowed_parts(path: Path) -> None:
         assert response["status"]["code"] == 200
 
 
+def test_tapes_are_there_and_small() -> None:
+    names = {f"{path.parent.name}/{path.name}" for path in TAPES}
+    assert names >= {"binance_spot/live.tape", "binance_futures/live.tape"}
+    assert sum(path.stat().st_size for path in TAPES) < 150_000
+
+
+@pytest.mark.parametrize("path", TAPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_tape_has_nothing_secret(path: Path) -> None:
+    assert found_secrets(gzip.decompress(path.read_bytes()).decode()) == []
+
+
 @pytest.mark.parametrize(
     "planted",
     [
@@ -89,4 +102,4 @@ def test_search_for_secrets_finds_a_planted_one(planted: str) -> None:
 
 def test_readme_names_every_recording() -> None:
     readme = (FOLDER / "README.md").read_text("utf-8")
-    assert all(f"{path.parent.name}/{path.name}" in readme for path in FILES)
+    assert all(f"{path.parent.name}/{path.name}" in readme for path in [*FILES, *TAPES])

@@ -32,7 +32,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
     root = logging.getLogger()
-    names = (None, "velas", "velas_ccxt", "velas_parquet", "velas_replay")
+    names = (None, "velas", "velas_ccxt", "velas_cryptofeed", "velas_parquet", "velas_replay")
     handlers = list(root.handlers)
     levels = {name: logging.getLogger(name).level for name in names}
     yield

@@ -6,12 +6,32 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 
+from velas.cli.demo_live import LiveTold, live_document, play_live
+from velas.config import load_settings
 from velas.errors import StoreError
 from velas.history import Plan, Report
-from velas.models import Usage
+from velas.models import Candle, Usage
+from velas.stream import Stream
 from velas_parquet import ParquetStore
+
+LIVE = LiveTold(
+    series=3,
+    candles=18,
+    by_rest=3,
+    differing=(),
+    reconnects=1,
+    gaps_filled=0,
+    statuses={"Connected": 2},
+)
+
+
+@pytest.fixture
+def no_live(monkeypatch):
+    """Leave out the live part, which takes seconds and has tests of its own."""
+    monkeypatch.setattr("velas.cli.demo_live.play_live", lambda *args: LIVE)
 
 
 @pytest.fixture(autouse=True)
@@ -33,18 +53,24 @@ def test_demo_shows_every_step_and_leaves_nothing_behind(velas, temporary, monke
     assert result.exit_code == 0, result.output
     for word in ("misbehaved 4 times", "3 (14)", "all equal", "are gone", "All is well"):
         assert word in result.stdout
+    for word in ("cuts every socket", "served by REST", "18 closed candles of 3 series"):
+        assert word in result.stdout
     assert list(temporary.iterdir()) == []
     assert not Path("elsewhere").exists()
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
-def test_demo_json_into_a_folder_keeps_the_files(velas):
+def test_demo_json_into_a_folder_keeps_the_files(velas, no_live):
     result = velas("--data-dir", "kept", "demo", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert found["ok"] is True
     assert found["data_dir"] == "kept"
     assert found["faults"] == ["reset", "server_error", "too_many", "cut_off"]
+    assert found["live"] == {
+        "ok": True, "series": 3, "candles": 18, "by_rest": 3, "equal": True, "differing": [],
+        "reconnects": 1, "gaps_filled": 0, "statuses": {"Connected": 2},
+    }  # fmt: skip
     assert found["update"]["requests"] <= 2  # the clock and the listing, no candles
     assert found["rows_equal"] == sum(one["present"] for one in found["verify"]["series"])
     store = ParquetStore("kept/candles/binance_spot")
@@ -104,7 +130,7 @@ def test_demo_stopped_is_130_and_leaves_nothing_behind(velas, monkeypatch, tempo
     assert list(temporary.iterdir()) == []
 
 
-def test_demo_that_finds_a_difference_fails_and_names_it(velas, monkeypatch):
+def test_demo_that_finds_a_difference_fails_and_names_it(velas, monkeypatch, no_live):
     from velas import frames
 
     real = frames.digest
@@ -121,7 +147,7 @@ def test_demo_that_finds_a_difference_fails_and_names_it(velas, monkeypatch):
     assert "SOMETHING IS WRONG" in result.stdout
 
 
-def test_demo_store_that_fails_on_closing_is_an_error(velas, monkeypatch):
+def test_demo_store_that_fails_on_closing_is_an_error(velas, monkeypatch, no_live):
     def close(self):
         raise StoreError("cannot fold")
 
@@ -140,3 +166,80 @@ def test_demo_interrupted_while_planning_is_130(velas, monkeypatch):
 
     monkeypatch.setattr("velas.cli.fetching.stop_on_signals", stop_on_signals)
     assert velas("demo", "--json").exit_code == 130
+
+
+# --- the live part
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"differing": ("BTC/USDT",)}, {"reconnects": 0}, {"by_rest": 0}, {"candles": 0}]
+)
+def test_live_part_is_not_ok_where_it_differs_or_nothing_was_healed(wrong):
+    assert LIVE.ok
+    assert not attrs.evolve(LIVE, **wrong).ok
+
+
+def test_demo_whose_live_part_is_not_right_fails(velas, monkeypatch):
+    told = attrs.evolve(LIVE, differing=("BTC/USDT",))
+    monkeypatch.setattr("velas.cli.demo_live.play_live", lambda *args: told)
+    result = velas("demo")
+    assert result.exit_code == 1
+    assert "DIFFERENT from the exchange's own: BTC/USDT" in result.stdout
+    assert "SOMETHING IS WRONG" in result.stdout
+
+
+def test_demo_stopped_in_the_live_part_is_130(velas, monkeypatch, temporary):
+    monkeypatch.setattr("velas.cli.demo_live.play_live", lambda *args: None)
+    result = velas("demo", "--json")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert list(temporary.iterdir()) == []
+
+
+def live(monkeypatch, symbols=("BTC/USDT",)):
+    monkeypatch.setattr("velas.cli.demo_live._MINUTES", 4)
+    monkeypatch.setattr("velas.cli.demo_live._CUT_AFTER", 1)
+    told: list[str] = []
+    settings = load_settings(environ={}, history={"symbols": list(symbols)})
+    return play_live(settings, "spot", told.append), told
+
+
+def test_live_part_is_cut_and_healed_and_compared(monkeypatch):
+    found, told = live(monkeypatch)
+    document = live_document(found)
+    assert document["ok"], told
+    assert document["candles"] == 4
+    assert document["statuses"]["FellBack"] == document["statuses"]["Recovered"] == 1
+    assert sum("disconnected" in line for line in told) == 1  # each further failure is no news
+
+
+def test_live_part_sees_a_candle_that_is_not_the_venues(monkeypatch):
+    real = Stream.events
+
+    async def events(self):
+        async for event in real(self):
+            if isinstance(event, Candle) and event.is_closed and event.sequence == 3:
+                event = attrs.evolve(event, trades=event.trades + 1)
+            yield event
+
+    monkeypatch.setattr(Stream, "events", events)
+    found, told = live(monkeypatch)
+    assert found.differing == ("BTC/USDT",), told
+    assert not found.ok
+
+
+def test_live_part_that_does_not_get_on_in_time_is_told_as_different(monkeypatch):
+    monkeypatch.setattr("velas.cli.demo_live._PATIENCE_S", 0.2)
+    found, told = live(monkeypatch)
+    assert found.differing == ("BTC/USDT",)
+    assert "   Not all of it came in time." in told
+
+
+def test_live_part_stopped_is_none(monkeypatch):
+    @contextmanager
+    def stop_on_signals():
+        stop = asyncio.Event()
+        stop.set()
+        yield stop
+
+    monkeypatch.setattr("velas.cli.demo_live.stop_on_signals", stop_on_signals)
+    assert live(monkeypatch)[0] is None

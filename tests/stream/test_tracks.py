@@ -114,8 +114,8 @@ def test_candle_track_holds_a_bounded_number_behind_a_hole() -> None:
     one = track()
     for slot in range(1, 5_000):
         one.close(candle(slot))
-    assert len(one.close(candle(0))) == 1_001
-    assert one.next_ms == 1_001 * MINUTE
+    assert len(one.close(candle(0))) == 1_000
+    assert one.next_ms == 1_000 * MINUTE
 
 
 def test_candle_track_memory_is_bounded_and_follows_a_revision() -> None:

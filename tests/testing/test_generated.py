@@ -137,13 +137,30 @@ def test_generated_outage_removes_only_slots_wholly_inside() -> None:
     assert ((frame["timestamp"] - base) // HOUR).tolist() == [-1, 0, 4, 5]
 
 
-def test_generated_outage_of_everyone_leaves_other_candles_as_they_were() -> None:
+def test_generated_outage_of_everyone_leaves_other_prices_as_they_were() -> None:
     base = Interval("1d").floor(NOW - 10 * DAY)
     source = GeneratedCandles(outages={"*": [(base, base + 2 * HOUR)]})
     with_hole = frame_of(_series("1h", source), base - 5 * HOUR, base + DAY, NOW)
     without = frame_of(_series("1h"), base - 5 * HOUR, base + DAY, NOW)
     kept = without[~without["timestamp"].isin([base, base + HOUR])].reset_index(drop=True)
-    assert frames.digest(with_hole) == frames.digest(kept)
+    prices = ["timestamp", "open", "high", "low", "close"]
+    assert with_hole[prices].equals(kept[prices])
+    before = with_hole["timestamp"] < base
+    assert frames.digest(with_hole[before]) == frames.digest(kept[before])
+
+
+def test_generated_outage_has_no_trades_and_leaves_no_hole_in_their_numbers() -> None:
+    base = Interval("1d").floor(NOW - 10 * DAY)
+    outage = (base + 5_000, base + 2 * HOUR)
+    source = GeneratedCandles(outages={"*": [outage]})
+    tape = source.tape(BTC)
+    first = int(tape.before(np.array([base]))[0])
+    times = tape.time(np.arange(first, first + 1000))
+    assert not ((outage[0] <= times) & (times < outage[1])).any()
+    assert tape.before(times).tolist() == [
+        first + int(np.searchsorted(times, time)) for time in times
+    ]
+    assert (times >= outage[1]).any()
 
 
 def test_generated_outage_before_listing_is_nothing() -> None:

@@ -74,13 +74,14 @@ def test_fixtures_of_the_plugin_serve_a_bots_tests(tmp_path: Path) -> None:
 
 def test_command_serves_until_interrupted() -> None:
     command = [sys.executable, "-m", "velas.testing", "--market", "futures", "--faults", "1"]
-    command += ["--symbols", "BTCUSDT,ETHUSDT", "--no-limit"]
+    command += ["--symbols", "BTCUSDT,ETHUSDT", "--no-limit", "--socket-faults", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         try:
             url = line.split(" at ")[1].split()[0]
             assert url.startswith("http://127.0.0.1:")
+            assert url.replace("http", "ws") in line
         finally:
             process.send_signal(signal.SIGINT)
         assert process.stdout.read() == ""

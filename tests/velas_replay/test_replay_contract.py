@@ -1,4 +1,4 @@
-"""The shipped exchange contract, kept by a recording of it."""
+"""The shipped contracts, kept by recordings of what they ask."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from velas.protocols import Exchange
+from velas.protocols import Exchange, Feed
 from velas.testing.contracts.exchange import ExchangeContract
-from velas_replay import ReplayExchange
+from velas.testing.contracts.feed import FeedContract
+from velas_replay import ReplayExchange, ReplayFeed
+
+CASSETTES = Path(__file__).parents[2] / "cassettes"
 
 
 class TestReplayOfSpot(ExchangeContract):
@@ -26,3 +29,27 @@ class TestReplayOfFutures(ExchangeContract):
         tape = contract_tapes["binance_futures"]
         async with ReplayExchange(tape, exchange="binance_futures") as exchange:
             yield exchange
+
+
+class TestReplayOfASpotTape(FeedContract):
+    @pytest.fixture
+    async def feed(self) -> AsyncIterator[Feed]:
+        async with ReplayFeed(CASSETTES / "binance_spot" / "live.tape") as feed:
+            yield feed
+
+
+class TestReplayOfAFuturesTape(FeedContract):
+    unified = "BTC/USDT:USDT"
+
+    @pytest.fixture
+    async def feed(self) -> AsyncIterator[Feed]:
+        async with ReplayFeed(CASSETTES / "binance_futures" / "live.tape") as feed:
+            yield feed
+
+
+class TestReplayOfATapeAtAPace(FeedContract):
+    @pytest.fixture
+    async def feed(self) -> AsyncIterator[Feed]:
+        path = CASSETTES / "binance_spot" / "live.tape"
+        async with ReplayFeed(path, speed=500.0) as feed:
+            yield feed

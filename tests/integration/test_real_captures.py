@@ -1,0 +1,103 @@
+"""Recorded exchange data through the adapters, against a decoding of its own."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import attrs
+import pytest
+from fakes import FakeExchange
+from realdata import market_data
+
+from velas.feed import FeedAdapter, Frame
+from velas.models import BookTicker, Candle, Trade
+from velas_cryptofeed import BinanceFuturesFeed, BinanceSpotFeed
+
+FEEDS = {"spot": BinanceSpotFeed, "usdm": BinanceFuturesFeed}
+CAPTURES = [
+    ("spot", "binance_spot_2021-10-12.ws"),
+    ("usdm", "binance_usdm_2021-07-22.ws"),
+    ("spot", "binance_spot_btcusdt_2024-08-08.gz"),
+    ("usdm", "binance_usdm_btcusdt_2024-08-08.gz"),
+]
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (receive time in ns, message) of a capture of either form."""
+    if path.suffix == ".gz":
+        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
+            at, _, message = line.partition(" ")
+            yield int(at), message
+        return
+    for line in path.read_text().splitlines()[1:]:
+        if not line:
+            continue
+        at, _, message = line.partition(": ")
+        yield int(Decimal(at) * 10**9), message
+
+
+def expected(message: str) -> object:
+    """Decode one message with nothing but the standard library; None: no event."""
+    whole = json.loads(message)
+    data, stream = whole.get("data"), whole.get("stream", "")
+    if stream.endswith("@kline_1m"):
+        k = data["k"]
+        return Candle(
+            symbol=data["s"], interval=k["i"], timestamp=k["t"], open=float(k["o"]),
+            high=float(k["h"]), low=float(k["l"]), close=float(k["c"]), volume=float(k["v"]),
+            close_time=k["T"], quote_volume=float(k["q"]), trades=k["n"],
+            taker_buy_base=float(k["V"]), taker_buy_quote=float(k["Q"]), is_closed=k["x"],
+            sequence=0, source="ws",
+        )  # fmt: skip
+    if stream.endswith("@aggTrade"):
+        return Trade(
+            symbol=data["s"], id=data["a"], timestamp=data["T"], price=Decimal(data["p"]),
+            quantity=Decimal(data["q"]), is_buyer_maker=data["m"], first_trade_id=data["f"],
+            last_trade_id=data["l"],
+        )  # fmt: skip
+    if stream.endswith("@bookTicker"):
+        return BookTicker(
+            symbol=data["s"], bid=Decimal(data["b"]), bid_quantity=Decimal(data["B"]),
+            ask=Decimal(data["a"]), ask_quantity=Decimal(data["A"]), timestamp=data.get("T"),
+            update_id=data["u"],
+        )  # fmt: skip
+    return None
+
+
+async def replayed(feed: FeedAdapter, frames: list[Frame]) -> list[object]:
+    async def source() -> AsyncIterator[Frame]:
+        for frame in frames:
+            yield frame
+
+    events: list[object] = []
+    feed.on_candle = feed.on_trade = feed.on_book_ticker = events.append
+    feed.on_status = events.append
+    await feed.play(source())
+    return events
+
+
+def by_id(event: object) -> object:
+    if isinstance(event, Candle | Trade | BookTicker):
+        return attrs.evolve(event, symbol=event.symbol.replace("/", ""))
+    return event
+
+
+@pytest.mark.parametrize(("market", "name"), CAPTURES, ids=[name for _, name in CAPTURES])
+async def test_capture_every_event_comes_out_once_with_every_field(market: str, name: str) -> None:
+    recorded = list(lines(market_data() / "ws" / name))
+    wanted = [event for _, message in recorded if (event := expected(message)) is not None]
+    ids = sorted({event.symbol for event in wanted})  # type: ignore[attr-defined]
+    symbols = [f"{one[:-4]}/{one[-4:]}" if one.endswith("USDT") else one for one in ids]
+    exchange = FakeExchange({(symbol, "1m"): None for symbol in symbols})  # type: ignore[misc]
+    feed = FEEDS[market](exchange)
+    feed.subscribe("candles", ids, intervals=["1m"])
+    feed.subscribe("trades", ids)
+    feed.subscribe("book_ticker", ids)
+    events = await replayed(feed, [Frame("text", "stream-0", at, text) for at, text in recorded])
+    assert len(wanted) > 20
+    # depth, raw trades and the REST snapshot are neither events nor errors
+    assert [by_id(event) for event in events] == wanted

@@ -1,0 +1,241 @@
+"""`PollingFeed` at a venue that fails: waits, says so once, and misses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable
+
+import pytest
+from polled import MINUTE, START, LiveExchange, live, running
+
+from velas.errors import (
+    BadRequest,
+    BadResponse,
+    Banned,
+    ExchangeError,
+    Forbidden,
+    RateLimited,
+    RequestTimeout,
+    Unavailable,
+    UnknownSymbol,
+    Unsupported,
+)
+from velas.limits import RequestType
+from velas.models import Subscription
+from velas.polling import PollingFeed
+from velas.status import Banned as BannedStatus
+from velas.status import Connected, Disconnected
+from velas.testing import ManualClock
+
+BTC = Subscription("candles", "BTC/USDT", "1m")
+SERIES = (
+    BTC,
+    Subscription("candles", "BTC/USDT", "5m"),
+    Subscription("trades", "BTC/USDT"),
+    Subscription("book_ticker", "BTC/USDT"),
+)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START + 10_000)
+
+
+def between(
+    clock: ManualClock, start_s: float, end_s: float, error: Callable[[], Exception]
+) -> Callable[[], None]:
+    def trouble() -> None:
+        if start_s <= clock.monotonic_s() < end_s:
+            raise error()
+
+    return trouble
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        lambda: Unavailable("down"),
+        lambda: RequestTimeout("late"),
+        lambda: BadResponse("strange"),
+        lambda: RateLimited("slower", retry_after_s=7),
+    ],
+)
+async def test_outage_is_reported_once_and_nothing_is_missed(
+    clock: ManualClock, error: Callable[[], Exception]
+) -> None:
+    exchange = live(clock)
+    exchange.trouble = between(clock, 30, 400, error)
+    async with running(exchange, *SERIES) as heard:
+        await clock.run_for(600)
+        connections = [(type(one), one.connection) for one in heard.statuses]
+        assert connections == [(Connected, "rest"), (Disconnected, "rest"), (Connected, "rest")]
+        assert [one.streams for one in heard.statuses if isinstance(one, Connected)] == [4, 4]
+        assert str(error()) in heard.statuses[1].reason
+        assert heard.closed_of("1m") == [START + n * MINUTE for n in range(10)]
+        ids = [trade.id for trade in heard.trades]
+        assert ids == list(range(11, 11 + len(ids)))
+        assert len(ids) > 580
+
+
+async def test_outage_of_hours_costs_few_requests(clock: ManualClock) -> None:
+    exchange = live(clock, forming_candles=False)
+    exchange.trouble = between(clock, 1, 7_200, lambda: Unavailable("down"))
+    async with running(exchange, BTC):
+        await clock.run_for(7_200)
+        assert 240 <= len(exchange.asked_s) <= 500  # one each 15 to 30 s
+
+
+async def test_outage_from_the_start_is_waited_out(clock: ManualClock) -> None:
+    exchange = live(clock)
+    real = exchange.market
+
+    async def market(symbol: str):  # type: ignore[no-untyped-def]
+        between(clock, 0, 100, lambda: Unavailable("down"))()
+        return await real(symbol)
+
+    exchange.market = market  # type: ignore[method-assign]
+    async with running(exchange, BTC) as heard:
+        await clock.run_for(200)
+        assert [type(one) for one in heard.statuses] == [Disconnected, Connected]
+        # the slot that ran when the series was added, not when the venue came back
+        assert heard.closed_of("1m") == [START, START + MINUTE, START + 2 * MINUTE]
+
+
+async def test_outage_of_one_series_ends_only_when_it_gets_through(clock: ManualClock) -> None:
+    exchange = live(clock)
+    real = exchange.fetch_trades
+
+    async def fetch_trades(*args: object, **kwargs: object):  # type: ignore[no-untyped-def]
+        between(clock, 20, 100, lambda: Unavailable("no trades"))()
+        return await real(*args, **kwargs)  # type: ignore[arg-type]
+
+    exchange.fetch_trades = fetch_trades  # type: ignore[method-assign,assignment]
+    async with running(exchange, *SERIES) as heard:
+        await clock.run_for(99)
+        assert [type(one) for one in heard.statuses] == [Connected, Disconnected]
+        assert heard.closed_of("1m") == [START]  # the others are served meanwhile
+        await clock.run_for(60)
+        assert [type(one) for one in heard.statuses] == [Connected, Disconnected, Connected]
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_ban_is_reported_once_and_waited_for(clock: ManualClock, named: bool) -> None:
+    exchange = live(clock)
+    until_ms = clock.now_ms() + 300_000
+
+    def error() -> Exception:
+        return Banned("418", until_ms=until_ms if named else None, retry_after_s=270)
+
+    exchange.trouble = between(clock, 30, 300, error)
+    async with running(exchange, *SERIES) as heard:
+        await clock.run_for(299)
+        asked = sum(at >= 30 for at in exchange.asked_s)
+        asked += sum(at >= 30 for at, _, _ in exchange.calls)
+        assert asked <= len(SERIES)
+        await clock.run_for(60)
+        bans = [one for one in heard.statuses if isinstance(one, BannedStatus)]
+        assert [one.until_ms for one in bans] == [until_ms if named else None]
+        assert not any(isinstance(one, Disconnected) for one in heard.statuses)
+        assert heard.closed_of("1m") == [START + n * MINUTE for n in range(6)]
+
+
+async def test_second_ban_is_reported_too(clock: ManualClock) -> None:
+    exchange = live(clock)
+
+    def trouble() -> None:
+        for start_s in (20, 200):
+            if start_s <= clock.monotonic_s() < start_s + 50:
+                raise Banned("418", until_ms=START + 10_000 + (start_s + 50) * 1000)
+
+    exchange.trouble = trouble
+    async with running(exchange, BTC) as heard:
+        await clock.run_for(400)
+        assert sum(isinstance(one, BannedStatus) for one in heard.statuses) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnknownSymbol("none"),
+        Unsupported("cannot"),
+        BadRequest("wrong"),
+        Forbidden("403"),
+        ValueError("a bug"),
+    ],
+)
+async def test_permanent_failure_ends_run_with_it(clock: ManualClock, error: Exception) -> None:
+    exchange = live(clock)
+
+    def fail() -> None:
+        raise error
+
+    async with running(exchange, *SERIES) as heard:
+        await clock.run_for(20)
+        exchange.trouble = fail
+        await clock.run_for(60)
+        with pytest.raises(type(error)):
+            await asyncio.wait_for(asyncio.shield(heard.running), 5)
+        spent = exchange.usage
+        await clock.run_for(600)
+        assert exchange.usage == spent
+
+
+async def test_requests_go_in_the_live_lane(clock: ManualClock) -> None:
+    from velas.adapter import _lane
+
+    exchange = live(clock)
+    lanes = set()
+    exchange.trouble = lambda: lanes.add(_lane.get())
+    async with running(exchange, *SERIES) as heard:
+        heard.feed.watch(Subscription("candles", "BTC/USDT", "1h"), from_ms=START - 100 * MINUTE)
+        await clock.run_for(120)
+        assert lanes == {RequestType.LIVE}
+    assert _lane.get() is RequestType.HISTORY
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_random_failures_lose_and_repeat_nothing(clock: ManualClock, seed: int) -> None:
+    exchange = live(clock)
+    draw = random.Random(seed)
+    errors = (Unavailable("a"), RequestTimeout("b"), BadResponse("c"), RateLimited("d"))
+
+    def trouble() -> None:
+        if draw.random() < 0.4:
+            raise draw.choice(errors)
+
+    exchange.trouble = trouble
+    async with running(exchange, *SERIES, seed=seed) as heard:
+        await clock.run_for(1_800)
+        exchange.trouble = lambda: None
+        await clock.run_for(120)
+        assert heard.closed_of("1m") == [START + n * MINUTE for n in range(32)], f"seed {seed}"
+        ids = [trade.id for trade in heard.trades]
+        assert ids == list(range(int(ids[0]), int(ids[0]) + len(ids))), f"seed {seed}"
+        kinds = [type(one) for one in heard.statuses]
+        assert Connected in kinds
+        assert all(a is not b for a, b in itertools.pairwise(kinds)), f"seed {seed}"
+
+
+async def test_no_failure_makes_the_feed_spin(clock: ManualClock) -> None:
+    exchange: LiveExchange = live(clock)
+
+    def fail() -> None:
+        raise Unavailable("down")
+
+    exchange.trouble = fail
+    async with running(exchange, *SERIES):
+        for _ in range(500):
+            await asyncio.sleep(0)
+        assert len(exchange.calls) + len(exchange.asks) <= len(SERIES)
+
+
+async def test_error_while_closing_is_nobodys_business(clock: ManualClock) -> None:
+    feed = PollingFeed(live(clock), clock=clock)
+    feed.watch(BTC)
+    task = asyncio.ensure_future(feed.run())
+    await clock.run_for(1)
+    feed.exchange.trouble = lambda: (_ for _ in ()).throw(ExchangeError("closed"))  # type: ignore[attr-defined]
+    await feed.aclose()
+    await asyncio.wait_for(task, 5)

@@ -1,0 +1,190 @@
+"""Other venues: what is offered, what they are called, and two of them over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+
+import attrs
+import pytest
+from socketpeer import Heard, Peer
+
+from velas import settings as cfg
+from velas.errors import UnknownSymbol, Unsupported
+from velas.models import BookTicker, Candle, Market, Subscription, Trade
+from velas_cryptofeed import CryptofeedFeed, catalog
+
+SPOT = Market(symbol="BTC/USDT", id="BTC-USDT", base="BTC", quote="USDT")
+SWAP = attrs.evolve(SPOT, symbol="BTC/USDT:USDT", id="BTC-USDT-SWAP", type="swap", settle="USDT")
+
+
+class Listing:
+    """An exchange that knows some markets and nothing else."""
+
+    name = "venue"
+
+    def __init__(self, *markets: Market) -> None:
+        self._markets = {market.symbol: market for market in markets}
+
+    async def market(self, symbol: str) -> Market:
+        if symbol not in self._markets:
+            raise UnknownSymbol(symbol)
+        return self._markets[symbol]
+
+
+def okx(symbol: str = "BTC-USDT") -> dict[str, object]:
+    return {
+        "instType": "SPOT", "instId": symbol, "baseCcy": "BTC", "quoteCcy": "USDT",
+        "tickSz": "0.1", "state": "live",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(catalog()))
+async def test_catalog_every_venue_plans_its_sockets_without_a_download(name: str) -> None:
+    feed = CryptofeedFeed(name, Listing(SPOT, SWAP))
+    market = SPOT if "spot" in feed._venue.types else SWAP
+    assert feed.channels
+    for channel in feed.channels:
+        few = feed.intervals[:2] if channel == "candles" else ()
+        try:
+            feed.subscribe(channel, [market.symbol], intervals=few)
+            wanted = await feed.subscriptions()
+            plans = await feed._plans(wanted)
+        except Unsupported:  # of this channel for this kind of market
+            feed._wanted = {one: None for one in feed._wanted if one.channel != channel}
+            continue
+        assert {one for plan in plans for one in plan.carries} == set(wanted)
+        assert len({plan.name for plan in plans}) == len(plans)
+        for plan in plans:
+            plan.dial().release()
+
+
+def test_catalog_has_the_large_venues() -> None:
+    assert {"kraken", "okx", "bybit", "krakenfutures", "gate", "gateio", "htx"} <= set(catalog())
+
+
+def test_catalog_factory_takes_the_settings() -> None:
+    settings = cfg.Settings(ws=cfg.Ws(url="ws://127.0.0.1:1"))
+    feed = catalog()["okx"].from_settings(settings, exchange=Listing(SPOT))
+    assert isinstance(feed, CryptofeedFeed)
+    assert feed._url == "ws://127.0.0.1:1"
+
+
+def test_feed_of_an_unknown_venue_is_refused_with_the_choices() -> None:
+    with pytest.raises(Unsupported, match="no feed of 'mtgox'.*choose one of .*kraken"):
+        CryptofeedFeed("mtgox", Listing())
+
+
+def test_feed_channel_the_venue_lacks_is_refused_with_what_it_has() -> None:
+    feed = CryptofeedFeed("bitstamp", Listing(SPOT))
+    with pytest.raises(Unsupported, match="has no candles; it has trades"):
+        feed.subscribe("candles", ["BTC/USDT"], intervals=["1m"])
+
+
+def test_feed_interval_the_venue_lacks_is_refused_with_what_it_has() -> None:
+    feed = CryptofeedFeed("okx", Listing(SPOT))
+    with pytest.raises(Unsupported, match="no live candles of 8h; it has 1m, 3m, .*1d, 1w, 1M"):
+        feed.subscribe("candles", ["BTC/USDT"], intervals=["1m", "8h"])
+    assert not feed._wanted
+
+
+async def test_feed_market_the_feed_does_not_serve_is_refused() -> None:
+    feed = CryptofeedFeed("kraken", Listing(SWAP))
+    feed.subscribe("trades", ["BTC/USDT:USDT"])
+    with pytest.raises(Unsupported, match="no swap markets such as BTC/USDT:USDT; it has spot"):
+        await feed.run()
+
+
+async def test_okx_trades_arrive_by_our_symbol_with_numeric_ids(peer: Peer, heard: Heard) -> None:
+    listing = Listing(attrs.evolve(SPOT, info=okx()))
+    feed = CryptofeedFeed("okx", listing, url=peer.url)
+    feed.on_trade, feed.on_status = heard.event, heard.status
+    feed.subscribe("trades", ["BTC/USDT"])
+    row = {
+        "instId": "BTC-USDT", "tradeId": "91", "px": "0.016", "sz": "50", "side": "sell",
+        "ts": "1597026383085",
+    }  # fmt: skip
+    async with feed:
+        running = asyncio.ensure_future(feed.run())
+        line = await peer.line(0)
+        await peer.until(lambda: line.heard)
+        await line.say({"event": "subscribe", "arg": {"channel": "trades", "instId": "BTC-USDT"}})
+        await line.say("{broken")
+        await line.say({"arg": {"channel": "trades", "instId": "BTC-USDT"}, "data": [row]})
+        await heard.until(lambda: heard.events)
+    await running
+    assert line.path == "/ws/v5/public"
+    assert json.loads(line.heard[0])["args"] == [{"channel": "trades", "instId": "BTC-USDT"}]
+    assert heard.events == [
+        Trade("BTC/USDT", 91, 1_597_026_383_085, Decimal("0.016"), Decimal(50), True)
+    ]
+    assert heard.names == ["Connected", "BadFrame"]
+
+
+async def test_bybit_two_intervals_are_two_sockets_with_candles_in_ms(
+    peer: Peer, heard: Heard
+) -> None:
+    info = {
+        "symbol": "BTCUSDT", "contractType": "LinearPerpetual", "baseCoin": "BTC",
+        "quoteCoin": "USDT", "priceFilter": {"tickSize": "0.1"}, "status": "Trading",
+    }  # fmt: skip
+    feed = CryptofeedFeed(
+        "bybit", Listing(attrs.evolve(SWAP, id="BTCUSDT", info=info)), url=peer.url
+    )
+    feed.on_candle, feed.on_status = heard.event, heard.status
+    feed.subscribe("candles", ["BTC/USDT:USDT"], intervals=["5m", "1h"])
+    bar = {
+        "start": 1671187800000, "end": 1671188099999, "interval": "5", "open": "16991",
+        "close": "16980.5", "high": "16991", "low": "16980.5", "volume": "2.501",
+        "turnover": "42493.2305", "confirm": False, "timestamp": 1671187815755,
+    }  # fmt: skip
+    async with feed:
+        running = asyncio.ensure_future(feed.run())
+        await peer.until(lambda: sum(bool(line.heard) for line in peer.lines) == 2)
+        topics = {json.loads(line.heard[0])["args"][0]: line for line in peer.lines}
+        assert set(topics) == {"kline.5.BTCUSDT", "kline.60.BTCUSDT"}
+        message = {"topic": "kline.5.BTCUSDT", "type": "snapshot", "ts": 1671187815755}
+        await topics["kline.5.BTCUSDT"].say({**message, "data": [bar]})
+        await heard.until(lambda: heard.events)
+    await running
+    (candle,) = heard.events
+    assert isinstance(candle, Candle)
+    assert candle == Candle(
+        symbol="BTC/USDT:USDT", interval="5m", timestamp=1671187800000, open=16991.0,
+        high=16991.0, low=16980.5, close=16980.5, volume=2.501, close_time=1671188099999,
+        is_closed=False, source="ws",
+    )  # fmt: skip
+    assert {s.connection for s in heard.statuses} == {"candles-5m-0", "candles-1h-0"}
+
+
+async def test_generic_rotate_replaces_the_socket(peer: Peer, heard: Heard) -> None:
+    feed = CryptofeedFeed("okx", Listing(attrs.evolve(SPOT, info=okx())), url=peer.url)
+    feed.on_trade, feed.on_status = heard.event, heard.status
+    feed.subscribe("trades", ["BTC/USDT"])
+    async with feed:
+        running = asyncio.ensure_future(feed.run())
+        await heard.until(lambda: heard.names == ["Connected"])
+        feed.rotate(Subscription("trades", "BTC/USDT"), "mute")
+        fresh = await peer.line(1)
+        await peer.until(lambda: fresh.heard)
+        await fresh.say({"event": "subscribe", "arg": {"channel": "trades"}})
+        await heard.until(lambda: "Rotated" in heard.names)
+    await running
+
+
+def test_book_ticker_of_other_venues_has_no_quantities() -> None:
+    from velas_cryptofeed._events import book_ticker
+
+    class Ticker:
+        bid, ask, timestamp = Decimal("1.5"), Decimal("1.6"), 1_600_000_000.5
+
+    event = book_ticker(Ticker, "BTC/USDT")
+    assert isinstance(event, BookTicker)
+    assert (event.bid, event.ask, event.timestamp) == (
+        Decimal("1.5"),
+        Decimal("1.6"),
+        1600000000500,
+    )
+    assert event.bid_quantity.is_nan()
+    assert event.ask_quantity.is_nan()
