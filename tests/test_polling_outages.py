@@ -195,7 +195,7 @@ async def test_requests_go_in_the_live_lane(clock: ManualClock) -> None:
     assert _lane.get() is RequestType.HISTORY
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 async def test_random_failures_lose_and_repeat_nothing(clock: ManualClock, seed: int) -> None:
     exchange = live(clock)
     draw = random.Random(seed)
@@ -207,10 +207,10 @@ async def test_random_failures_lose_and_repeat_nothing(clock: ManualClock, seed:
 
     exchange.trouble = trouble
     async with running(exchange, *SERIES, seed=seed) as heard:
-        await clock.run_for(1_800)
+        await clock.run_for(900)
         exchange.trouble = lambda: None
         await clock.run_for(120)
-        assert heard.closed_of("1m") == [START + n * MINUTE for n in range(32)], f"seed {seed}"
+        assert heard.closed_of("1m") == [START + n * MINUTE for n in range(17)], f"seed {seed}"
         ids = [trade.id for trade in heard.trades]
         assert ids == list(range(int(ids[0]), int(ids[0]) + len(ids))), f"seed {seed}"
         kinds = [type(one) for one in heard.statuses]

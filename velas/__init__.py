@@ -3,6 +3,7 @@
     settings = velas.load_settings("config.yaml")
     async with velas.open_exchange(settings) as exchange: ...
     store = velas.open_store(settings)
+    async with velas.open_stream(settings, exchange, store) as stream: ...
 
 Names are loaded on first use, so that `import velas` reads nothing and costs nothing.
 """
@@ -58,11 +59,14 @@ if TYPE_CHECKING:
         OrderRequest,
         SeriesId,
         SeriesStats,
+        Subscription,
         Trade,
         Usage,
     )
-    from velas.protocols import Exchange, Feed, Store
-    from velas.registry import open_exchange, open_feed, open_ledger, open_store
+    from velas.polling import PollingFeed
+    from velas.protocols import Exchange, Feed, FormingCandles, Rotatable, Store
+    from velas.registry import open_exchange, open_feed, open_ledger, open_store, open_stream
+    from velas.stream import Stream
 
     __version__: str
 
@@ -85,6 +89,7 @@ __all__ = [
     "FeedError",
     "Finding",
     "Forbidden",
+    "FormingCandles",
     "FrameError",
     "Gap",
     "Interval",
@@ -96,12 +101,14 @@ __all__ = [
     "OrderRequest",
     "OrderUnknown",
     "Pair",
+    "PollingFeed",
     "RateLimitConfig",
     "RateLimited",
     "RateLimiter",
     "RequestTimeout",
     "RequestType",
     "RestrictedLocation",
+    "Rotatable",
     "Secret",
     "SeriesId",
     "SeriesStats",
@@ -111,6 +118,8 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreLocked",
+    "Stream",
+    "Subscription",
     "Trade",
     "Transient",
     "Unavailable",
@@ -127,6 +136,7 @@ __all__ = [
     "open_feed",
     "open_ledger",
     "open_store",
+    "open_stream",
 ]
 
 # one source of truth would be nicer, but type checkers only read plain imports; a test
@@ -148,13 +158,16 @@ _HOMES = {
         "OrderRequest",
         "SeriesId",
         "SeriesStats",
+        "Subscription",
         "Trade",
         "Usage",
     ),
-    "protocols": ("Exchange", "Feed", "Store"),
-    "registry": ("open_exchange", "open_feed", "open_ledger", "open_store"),
+    "polling": ("PollingFeed",),
+    "protocols": ("Exchange", "Feed", "FormingCandles", "Rotatable", "Store"),
+    "registry": ("open_exchange", "open_feed", "open_ledger", "open_store", "open_stream"),
+    "stream": ("Stream",),
 }
-_ROOMS = ("adapter", "frames", "history", "regimes", "testing")  # reached as velas.frames
+_ROOMS = ("adapter", "frames", "history", "regimes", "status", "testing")  # reached as velas.frames
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 

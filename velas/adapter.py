@@ -15,11 +15,21 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import attrs
 
 from velas import frames
+from velas.candles import candles_of
 from velas.clock import SYSTEM_CLOCK, Clock
 from velas.errors import ConfigError, ExchangeError, UnknownSymbol, Unsupported
 from velas.interval import Interval
 from velas.limits import RateLimitConfig, RequestType, WeightLimit
-from velas.models import BookTicker, Capabilities, Market, Order, OrderRequest, Trade, Usage
+from velas.models import (
+    BookTicker,
+    Candle,
+    Capabilities,
+    Market,
+    Order,
+    OrderRequest,
+    Trade,
+    Usage,
+)
 from velas.paging import CandlePages
 from velas.symbols import near_matches, series_key, spellings
 
@@ -286,6 +296,25 @@ class ExchangeAdapter(ABC):
             async for page in walk:
                 yield page
 
+    async def fetch_forming_candle(self, symbol: str, interval: str | Interval) -> Candle | None:
+        """Return the candle of the running slot as it is now.
+
+        None if the venue's newest candle does not belong to that slot by the venue's
+        clock: nothing was traded in it yet, or it ended while the answer was on its way.
+        """
+        if not self.capabilities.forming_candles:
+            raise Unsupported(f"{self.name} does not give candles before they are closed")
+        grid = self._grid(interval)
+        market = await self.market(symbol)
+        await self.server_time_ms()  # measured before, as nothing may delay the answer's judging
+        self._check_open()
+        newest = await self._ask_forming(market, grid)
+        now_ms = await self.server_time_ms()
+        found = candles_of(newest.iloc[-1:], market.symbol, grid.name, is_closed=False)
+        if found and found[0].timestamp <= now_ms < grid.end_of(found[0].timestamp):
+            return found[0]
+        return None
+
     def _grid(self, interval: str | Interval) -> Interval:
         grid = Interval.of(interval)
         if grid.name not in self.capabilities.intervals:
@@ -388,6 +417,13 @@ class ExchangeAdapter(ABC):
         self, market: Market, interval: Interval, start_ms: int | None, end_ms: int, rows: int
     ) -> pd.DataFrame:
         """Fetch one page of ``[start_ms, end_ms)``: ascending, unique, at most `rows`."""
+
+    async def _ask_forming(self, market: Market, interval: Interval) -> pd.DataFrame:
+        """Fetch the newest candle, closed or not, in one request of the least weight.
+
+        An ascending frame whose last row it is; called if `capabilities.forming_candles`.
+        """
+        raise NotImplementedError
 
     async def _ask_trades(
         self, market: Market, from_id: int | None, limit: int | None

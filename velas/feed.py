@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar, cast
@@ -77,7 +77,8 @@ class FeedAdapter(ABC):
     nothing else happens. An async callback is awaited before its connection is read on.
     """
 
-    channels: ClassVar[tuple[Channel, ...]] = CHANNELS
+    channels: tuple[Channel, ...] = CHANNELS
+    may_idle: ClassVar[bool] = False  # whether it runs with nothing subscribed
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class FeedAdapter(ABC):
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._background: set[asyncio.Future[None]] = set()
+        self._closers: set[asyncio.Task[object]] = set()  # who waits in aclose
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{' closed' if self._closed else ''}>"
@@ -148,14 +150,15 @@ class FeedAdapter(ABC):
             raise FeedError(f"{self.name} is closed; open the feed again")
         if self._task is not None:
             raise FeedError(f"{self.name} runs already")
-        if not self._wanted:
+        if not self._wanted and not self.may_idle:
             raise FeedError(f"{self.name}: nothing is subscribed")
         self._task = asyncio.ensure_future(self._run())
         try:
             await asyncio.shield(self._task)
         except asyncio.CancelledError:
             await self._stop()
-            if not self._closed:
+            asked = asyncio.current_task()
+            if (asked is not None and asked.cancelling()) or not self._closed:
                 raise
 
     async def events(self) -> AsyncIterator[Event]:
@@ -204,12 +207,18 @@ class FeedAdapter(ABC):
         raise Unsupported(f"{self.name} cannot replay recorded frames")
 
     async def aclose(self) -> None:
-        """Close the sockets; may be called again."""
+        """Close the sockets; may be called again, also by a callback."""
         self._closed = True
-        await self._stop()
-        for task in list(self._background):
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        closer = asyncio.current_task()
+        assert closer is not None
+        self._closers.add(closer)
+        try:
+            await self._stop()
+            await self.end(self._background)
+        finally:
+            self._closers.discard(closer)
+            if closer is self._task:  # once the callback has returned
+                asyncio.get_running_loop().call_soon(closer.cancel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -227,6 +236,14 @@ class FeedAdapter(ABC):
     @abstractmethod
     async def _drive(self, subscriptions: Sequence[Subscription]) -> None:
         """Deliver until cancelled; release everything on the way out."""
+
+    async def end(self, tasks: Iterable[asyncio.Future[None]]) -> None:
+        """Cancel tasks and wait for them; not for one whose callback closes the feed."""
+        others = [task for task in tasks if task not in self._closers]
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others)
 
     def deliver_candle(self, candle: Candle) -> Awaitable[None] | None:
         """Give a candle to the user; what it returns, if anything, must be awaited."""
@@ -251,7 +268,7 @@ class FeedAdapter(ABC):
     def _call(
         self, callback: Callable[[T], Awaitable[None] | None] | None, event: T
     ) -> Awaitable[None] | None:
-        if callback is None:
+        if callback is None or (self._closed and callback is not self.on_status):
             return None
         try:
             later = callback(event)
@@ -276,9 +293,5 @@ class FeedAdapter(ABC):
         await self._drive(await self.subscriptions())
 
     async def _stop(self) -> None:
-        task = self._task
-        if task is None or task is asyncio.current_task():
-            return
-        task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task
+        if self._task is not None:
+            await self.end([self._task])

@@ -1,9 +1,9 @@
 """Adapters by name, found through entry points and loaded on first use.
 
 The groups `velas.exchanges`, `velas.feeds` and `velas.stores` each map a name to an
-adapter class; `velas.exchange_catalogs` maps a name to a function without arguments that
-returns many exchange factories by name (all of ccxt, say) and is only called when no
-exchange of the wanted name is registered by itself. What is loaded must be built by a
+adapter class; `velas.exchange_catalogs` and `velas.feed_catalogs` map a name to a function
+without arguments that returns many factories by name (all of ccxt, say) and is only called
+when nothing of the wanted name is registered by itself. What is loaded must be built by a
 class method (a factory object's plain method will do), without I/O:
 
     exchanges   from_settings(settings, *, ledger=None) -> Exchange
@@ -12,7 +12,8 @@ class method (a factory object's plain method will do), without I/O:
 
 where a feed's `exchange` is the open `Exchange` and a store's is the name whose candles
 it keeps, under ``<data_dir>/candles/<exchange>``. `velas.open_exchange` and its siblings
-call them; an exchange that accepts `clock=` as well can be opened with an injected one.
+call them; an exchange or a feed that accepts `clock=` as well can be opened with an
+injected one. An exchange without a feed of its name is polled (`velas.polling`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from velas.config import Settings
     from velas.ledger import Ledger
     from velas.protocols import Exchange, Feed, Store
+    from velas.stream import Stream
 
 __all__ = [
     "CATALOGS",
@@ -45,6 +47,7 @@ __all__ = [
     "open_feed",
     "open_ledger",
     "open_store",
+    "open_stream",
 ]
 
 Kind = Literal["exchanges", "feeds", "stores"]
@@ -53,7 +56,10 @@ GROUPS: dict[Kind, str] = {
     "feeds": "velas.feeds",
     "stores": "velas.stores",
 }
-CATALOGS = "velas.exchange_catalogs"
+CATALOGS: dict[Kind, str] = {
+    "exchanges": "velas.exchange_catalogs",
+    "feeds": "velas.feed_catalogs",
+}
 _STORE = "parquet"
 _log = logging.getLogger(__name__)
 
@@ -67,7 +73,7 @@ class ExchangeFactory(Protocol):
 
 
 class FeedFactory(Protocol):
-    """What the group `velas.feeds` provides under a name."""
+    """What the group `velas.feeds`, or a catalog, provides under a name."""
 
     def from_settings(self, settings: Settings, *, exchange: Exchange) -> Feed:
         """Return the feed, not yet connected; symbols are looked up in `exchange`."""
@@ -87,14 +93,16 @@ def known(kind: Kind) -> tuple[str, ...]:
     return tuple(sorted({entry.name for entry in entry_points(group=GROUPS[kind])}))
 
 
-def catalogs() -> dict[str, Mapping[str, ExchangeFactory]]:
+def catalogs(
+    kind: Kind = "exchanges",
+) -> dict[str, Mapping[str, ExchangeFactory | FeedFactory]]:
     """Return every catalog of generic venues by its name; imports what they need.
 
     Raises:
         MissingDependency: a catalog's package lacks a dependency.
         BrokenAdapter: a catalog fails to import or to list its venues.
     """
-    return {entry.name: _open_catalog(entry) for entry in entry_points(group=CATALOGS)}
+    return {entry.name: _open_catalog(entry, kind) for entry in _catalog_entries(kind)}
 
 
 def load(kind: Kind, name: str) -> Any:
@@ -108,9 +116,7 @@ def load(kind: Kind, name: str) -> Any:
     for entry in entry_points(group=GROUPS[kind]):
         if entry.name == name:
             return _loaded(entry, f"{kind[:-1]} {name!r}")
-    if kind == "exchanges":
-        return _from_catalogs(name)
-    raise _unknown(kind, name, ())
+    return _from_catalogs(kind, name)
 
 
 def open_exchange(
@@ -138,11 +144,46 @@ def open_exchange(
     return cast("Exchange", build(settings, ledger=ledger, **extra))
 
 
-def open_feed(settings: Settings, exchange: Exchange) -> Feed:
-    """Return the live feed of the exchange the settings name; errors as `open_exchange`."""
+def open_feed(settings: Settings, exchange: Exchange, *, clock: Clock | None = None) -> Feed:
+    """Return the live feed of the exchange the settings name, over a socket if it has one.
+
+    Otherwise the candles (and what else REST offers) are asked for regularly.
+
+    Raises:
+        UnknownAdapter: neither a feed nor an exchange of that name is installed.
+        MissingDependency, BrokenAdapter: see `load`.
+    """
     name = settings.exchange
-    build = _builder(load("feeds", name), f"feed {name!r}")
-    return cast("Feed", build(settings, exchange=exchange))
+    extra = {} if clock is None else {"clock": clock}
+    try:
+        adapter = load("feeds", name)
+    except UnknownAdapter:
+        if not _exists(name):
+            raise
+        from velas.polling import PollingFeed
+
+        _log.info("%s: no socket feed is installed for it, so it is asked by REST", name)
+        return PollingFeed.from_settings(settings, exchange=exchange, **extra)
+    build = _builder(adapter, f"feed {name!r}")
+    return cast("Feed", build(settings, exchange=exchange, **extra))
+
+
+def open_stream(
+    settings: Settings,
+    exchange: Exchange,
+    store: Store | None = None,
+    *,
+    clock: Clock | None = None,
+) -> Stream:
+    """Return the live contract over the exchange's feed; enter it with ``async with``.
+
+    With `store` every closed candle is durable before it is delivered. Errors as
+    `open_feed`.
+    """
+    from velas.stream import Stream
+
+    feed = open_feed(settings, exchange, clock=clock)
+    return Stream(exchange, feed, store, settings=settings.stream, clock=clock)
 
 
 def open_store(settings: Settings, *, exchange_name: str | None = None) -> Store:
@@ -175,8 +216,12 @@ def _broken(entry: EntryPoint, what: str, error: Exception) -> BrokenAdapter:
     return BrokenAdapter(f"{what} ({entry.value}) is installed but does not load: {error!r}")
 
 
-def _open_catalog(entry: EntryPoint) -> Mapping[str, ExchangeFactory]:
-    what = f"exchange catalog {entry.name!r}"
+def _catalog_entries(kind: Kind) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=CATALOGS[kind])) if kind in CATALOGS else ()
+
+
+def _open_catalog(entry: EntryPoint, kind: Kind) -> Mapping[str, ExchangeFactory | FeedFactory]:
+    what = f"{kind[:-1]} catalog {entry.name!r}"
     catalog = _loaded(entry, what)
     try:
         venues = catalog()
@@ -184,15 +229,15 @@ def _open_catalog(entry: EntryPoint) -> Mapping[str, ExchangeFactory]:
         raise _broken(entry, what, error) from error
     if not isinstance(venues, Mapping):
         raise BrokenAdapter(f"{what} ({entry.value}) returned {type(venues).__name__}, no mapping")
-    return cast("Mapping[str, ExchangeFactory]", venues)
+    return cast("Mapping[str, ExchangeFactory | FeedFactory]", venues)
 
 
-def _from_catalogs(name: str) -> ExchangeFactory:
+def _from_catalogs(kind: Kind, name: str) -> ExchangeFactory | FeedFactory:
     venues: set[str] = set()
     broken: AdapterError | None = None
-    for entry in entry_points(group=CATALOGS):
+    for entry in _catalog_entries(kind):
         try:
-            catalog = _open_catalog(entry)
+            catalog = _open_catalog(entry, kind)
         except AdapterError as error:
             _log.warning("%s", error)
             broken = error
@@ -202,10 +247,16 @@ def _from_catalogs(name: str) -> ExchangeFactory:
         venues.update(catalog)
     if broken is not None:  # it may be the one that has the name
         raise broken
-    raise _unknown("exchanges", name, venues)
+    raise _unknown(kind, name, venues)
 
 
-def _unknown(kind: Kind, name: str, venues: set[str] | tuple[()]) -> UnknownAdapter:
+def _exists(exchange: str) -> bool:
+    return exchange in known("exchanges") or any(
+        exchange in venues for venues in catalogs("exchanges").values()
+    )
+
+
+def _unknown(kind: Kind, name: str, venues: set[str]) -> UnknownAdapter:
     names = known(kind)
     near = difflib.get_close_matches(name.lower(), sorted({*names, *venues}), n=3)
     guess = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""

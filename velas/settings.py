@@ -135,7 +135,11 @@ class History:
 
 @attrs.frozen(kw_only=True)
 class Stream:
-    """What the live stream keeps and when it loses patience (read by `velas stream`)."""
+    """What the live stream keeps, and when it loses patience.
+
+    `queue_size` closed candles and trades may wait for a slow consumer. A series silent
+    for `mute_after_s` is checked by REST; a socket is replaced after `rotate_after_h`.
+    """
 
     memory_candles: int = attrs.field(default=1000, validator=rules.whole(1, 1_000_000))
     queue_size: int = attrs.field(default=10_000, validator=rules.whole(1, 10_000_000))
@@ -178,9 +182,13 @@ class VolatilityRegimes:
 
 @attrs.frozen(kw_only=True)
 class Replay:
-    """What ``exchange: replay`` plays: a recording, made with the adapter `exchange`."""
+    """What ``exchange: replay`` plays: a recording, made with the adapter `exchange`.
+
+    `recording` answers requests, `tape` is what the sockets said.
+    """
 
     recording: Path | None = attrs.field(default=None, validator=rules.optional(rules.path))
+    tape: Path | None = attrs.field(default=None, validator=rules.optional(rules.path))
     exchange: str = attrs.field(default="binance_spot", validator=rules.adapter_name)
 
 

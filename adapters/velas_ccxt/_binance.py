@@ -35,6 +35,7 @@ _COMMON: Mapping[str, Any] = {
     "trades": True,
     "trades_by_id": True,
     "book_ticker": True,
+    "forming_candles": True,
 }
 
 
@@ -157,6 +158,15 @@ class _Binance(ExchangeAdapter):
             return _mapping.kline_frame(reply.body, start_ms=start_ms, end_ms=end_ms, rows=rows)
 
         weight = self.weights.candles(rows)
+        return await self._send(self._endpoint("Klines"), params, parse, weight, raw=True)
+
+    async def _ask_forming(self, market: Market, interval: Interval) -> pd.DataFrame:
+        params: Params = {"symbol": market.id, "interval": interval.name, "limit": 1}
+
+        def parse(_: Any, reply: Reply) -> pd.DataFrame:
+            return _mapping.kline_frame(reply.body, rows=1)
+
+        weight = self.weights.candles(1)
         return await self._send(self._endpoint("Klines"), params, parse, weight, raw=True)
 
     async def _ask_trades(

@@ -35,6 +35,12 @@ _PAGE_ROWS = 500  # where ccxt does not know the venue's page size
 # candle that is forming is one of them, and another may begin before the answer comes
 _FORMING = 2
 _NEWEST_ROWS = {"gate": 10_000, "gateio": 10_000, "hyperliquid": 5_000, "kraken": 720}
+# venues that say their newest candle is the one of the running slot (Kraken: Get OHLC Data,
+# "the current, not-yet-committed timeframe"; Bybit: Get Kline, closePrice; OKX: GET
+# Candlesticks, confirm; Binance and its like); of others it is not known
+_SHOW_FORMING = frozenset(
+    {"binance", "binancecoinm", "binanceus", "binanceusdm", "bybit", "kraken", "okx"}
+)
 # ccxt's address group of a kind of markets, where a venue has several: Binance and its like
 _API = {"spot": "public", "derivatives": "fapiPublic", "binancecoinm": "dapiPublic"}
 _DERIVATIVES = ("swap", "future")
@@ -147,6 +153,19 @@ class CcxtExchange(ExchangeAdapter):
         fetch = self._client.exchange.fetch_ohlcv
         return await self._send(parse, fetch, market.symbol, interval.name, since, wanted)
 
+    async def _ask_forming(self, market: Market, interval: Interval) -> pd.DataFrame:
+        running_ms = interval.floor(await self.server_time_ms())
+        # ccxt rounds `since` to the interval's length; where slots open elsewhere it cannot be
+        since = None if interval.name in ("1w", "1M") else running_ms
+
+        def parse(answer: Any) -> pd.DataFrame:
+            end_ms = interval.end_of(interval.end_of(running_ms))
+            return _mapping.ohlcv_frame(answer, interval, start_ms=running_ms, end_ms=end_ms)
+
+        # two slots, as the running one may end before the venue sees the request
+        fetch = self._client.exchange.fetch_ohlcv
+        return await self._send(parse, fetch, market.symbol, interval.name, since, 2)
+
     async def _send(
         self, parse: Callable[[Any], T], request: Callable[..., Awaitable[Any]], *args: Any
     ) -> T:
@@ -234,6 +253,7 @@ def _capabilities(exchange: Any, kind: Kind) -> Capabilities:
         page_rows=min(int(rows), newest or int(rows)),
         requests_per_second=_requests_per_second(exchange),
         newest_rows=newest,
+        forming_candles=exchange.id in _SHOW_FORMING,
     )
 
 

@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from velas_cryptofeed._binance import BinanceFuturesFeed, BinanceSpotFeed
+from velas_cryptofeed._generic import CryptofeedFeed, catalog
+
+__all__ = ["BinanceFuturesFeed", "BinanceSpotFeed", "CryptofeedFeed", "catalog"]

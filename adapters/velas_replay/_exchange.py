@@ -13,8 +13,19 @@ import attrs
 from velas import registry
 from velas.errors import ConfigError, ExchangeError, Unsupported, VelasError
 from velas.interval import Interval
-from velas.models import BookTicker, Capabilities, Market, Order, OrderRequest, Trade, Usage
+from velas.models import (
+    BookTicker,
+    Candle,
+    Capabilities,
+    Market,
+    Order,
+    OrderRequest,
+    Trade,
+    Usage,
+)
+from velas.protocols import FormingCandles
 from velas_replay import _route
+from velas_replay._clock import answering
 from velas_replay._scrub import HOST
 from velas_replay._still import FreeLimiter, StoppedClock
 
@@ -130,6 +141,12 @@ class ReplayExchange:
             if close is not None:
                 await close()
 
+    async def fetch_forming_candle(self, symbol: str, interval: str | Interval) -> Candle | None:
+        """Return the candle of the slot that ran at the recording's moment."""
+        if not isinstance(self._venue, FormingCandles):
+            raise Unsupported(f"{self._exchange} does not give candles before they are closed")
+        return await self._play(self._venue.fetch_forming_candle, symbol, interval)
+
     async def fetch_trades(
         self, symbol: str, *, from_id: int | None = None, limit: int | None = None
     ) -> list[Trade]:
@@ -202,7 +219,7 @@ class ReplayExchange:
 async def _played(
     playback: Playback, ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    with _route.routed(playback):
+    with _route.routed(playback), answering():
         try:
             return await ask(*args, **kwargs)
         except VelasError:

@@ -59,12 +59,23 @@ def read_until_closed(process: subprocess.Popen[str], number: int) -> list[str]:
     return lines
 
 
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return what is left; not by `communicate`, which loses what was read ahead."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    rest, err = process.stdout.read(), process.stderr.read()
+    process.wait(30)
+    process.stdout.close()
+    process.stderr.close()
+    return rest, err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stream_interrupted_has_stored_what_it_showed_and_says_130(market, number):
     with stream(market, *SECOND, "--store", "--json", "--seconds", "30") as process:
         lines = read_until_closed(process, 2)
         process.send_signal(number)
-        rest, err = process.communicate(timeout=30)
+        rest, err = finish(process)
     assert process.returncode == 130
     assert "stopping, keeping what is here" in err
     assert "velas: stored: BTC/USDT 1s: " in err
@@ -80,7 +91,7 @@ def test_stream_cut_in_the_middle_shows_every_second_and_ends_in_time(market):
     with stream(market, *SECOND, "--json", "--seconds", "6") as process:
         lines = read_until_closed(process, 2)
         market.strike(SocketFault.drop())
-        rest, err = process.communicate(timeout=30)
+        rest, err = finish(process)
     assert_ended_as_it_says(process.returncode, err)
     lines += rest.splitlines()
     opens = [one["timestamp"] for one in closed(lines)]

@@ -11,9 +11,11 @@ from typing import Any, Self
 import attrs
 import pandas as pd
 
+from velas.adapter import _lane
 from velas.errors import UnknownSymbol
 from velas.feed import FeedAdapter
 from velas.interval import Interval
+from velas.limits import RequestType
 from velas.models import BookTicker, Candle, Capabilities, Market, Subscription, Trade, Usage
 from velas.settings import Stream as StreamSettings
 from velas.status import Connected, Disconnected, Status
@@ -57,8 +59,10 @@ class LiveVenue:
     quiet: bool = False  # nobody trades
     first_trade_id: int = 1000
     gone_ids: set[int] = attrs.Factory(set)
+    ahead_ms: int = 0  # of its clock, against everybody else's
     fault: Callable[[str], None] = lambda what: None
     asked: list[str] = attrs.Factory(list)
+    lanes: set[RequestType] = attrs.Factory(set)
     capabilities: Capabilities = CAPABILITIES
 
     # -- the truth -----------------------------------------------------------------------
@@ -121,10 +125,15 @@ class LiveVenue:
         raise UnknownSymbol(f"no {symbol}")
 
     async def server_time_ms(self) -> int:
-        return self.clock.now_ms()
+        self.fault("time")
+        return self.now_ms()
+
+    def now_ms(self) -> int:
+        return self.clock.now_ms() + self.ahead_ms
 
     async def _ask(self, what: str) -> None:
         self.asked.append(what)
+        self.lanes.add(_lane.get())
         await asyncio.sleep(0)
         self.fault(what)
 
@@ -139,7 +148,7 @@ class LiveVenue:
     ) -> pd.DataFrame:
         await self._ask("candles")
         grid = Interval.of(interval)
-        served_ms = grid.floor(self.clock.now_ms() - MARGIN_MS)
+        served_ms = grid.floor(self.now_ms() - MARGIN_MS)
         end_ms = served_ms if end_ms is None else min(end_ms, served_ms)
         assert start_ms is not None
         opens = range(grid.ceil(start_ms), end_ms, grid.length_ms)
@@ -161,8 +170,8 @@ class LiveVenue:
     async def fetch_forming_candle(self, symbol: str, interval: str | Interval) -> Candle | None:
         await self._ask("forming")
         grid = Interval.of(interval)
-        open_ms = grid.floor(self.clock.now_ms())
-        count = 0 if self.quiet else 1 + (self.clock.now_ms() - open_ms) // 1000
+        open_ms = grid.floor(self.now_ms())
+        count = 0 if self.quiet else 1 + (self.now_ms() - open_ms) // 1000
         one = self.forming(open_ms, count, symbol, grid.name)
         return attrs.evolve(one, source="rest", volume=float(count))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -87,6 +87,18 @@ class Desk:
         self.venue = venue
         self.clock = clock
         self.session = session
+
+    async def until(self, check: Callable[[], bool]) -> None:
+        """Let everybody run until something holds."""
+        async with asyncio.timeout(_PATIENCE_S):
+            for _ in itertools.count():
+                if check():
+                    return
+                await asyncio.sleep(0)
+
+    async def all_gone(self) -> None:
+        """Return when the venue has no connection any more."""
+        await self.until(lambda: not self.venue.open_connections)
 
     @asynccontextmanager
     async def open(self, path: str, **options: Any) -> AsyncIterator[Socket]:

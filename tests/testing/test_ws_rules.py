@@ -15,9 +15,7 @@ CLOSES = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
 
 async def ending(it: Desk, at: int = 0) -> Any:
-    async with asyncio.timeout(5):
-        while it.venue.open_connections:
-            await asyncio.sleep(0)
+    await it.all_gone()
     return it.venue.connections[at].ended
 
 
@@ -137,24 +135,21 @@ async def test_rules_url_of_more_than_8000_characters_is_refused() -> None:
             assert it.venue.open_connections == 1
 
 
-@pytest.mark.parametrize(
-    ("market", "ping_s", "drop_s"), [("spot", 20, 60), ("futures", 180, 600)]
-)
+@pytest.mark.parametrize(("market", "ping_s", "drop_s"), [("spot", 20, 60), ("futures", 180, 600)])
 async def test_rules_server_pings_and_drops_who_does_not_answer(
     market: str, ping_s: int, drop_s: int
 ) -> None:
-    async with desk(market) as it:
-        async with it.open("/ws", autoping=False) as socket:
-            await it.clock.run_for(ping_s - 1)
-            assert await socket.so_far() == []
-            await it.clock.run_for(2)
-            message = await socket.message()
-            assert message.type == aiohttp.WSMsgType.PING
-            assert message.data
-            await it.clock.run_for(drop_s - 3)
-            assert it.venue.open_connections == 1
-            await it.clock.run_for(3)
-            assert await ending(it) == "no_pong"
+    async with desk(market) as it, it.open("/ws", autoping=False) as socket:
+        await it.clock.run_for(ping_s - 1)
+        assert await socket.so_far() == []
+        await it.clock.run_for(2)
+        message = await socket.message()
+        assert message.type == aiohttp.WSMsgType.PING
+        assert message.data
+        await it.clock.run_for(drop_s - 3)
+        assert it.venue.open_connections == 1
+        await it.clock.run_for(3)
+        assert await ending(it) == "no_pong"
 
 
 async def test_rules_pong_with_the_payload_keeps_a_spot_connection() -> None:

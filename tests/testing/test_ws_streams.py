@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 from typing import Any
 
@@ -66,7 +67,7 @@ async def test_streams_forming_candle_is_pushed_at_the_markets_pace(
         await it.clock.run_for(30)
         frames = await socket.frames()
     moments = [frame["E"] for frame in frames]
-    steps = {b - a for a, b in zip(moments, moments[1:], strict=False)}
+    steps = {b - a for a, b in itertools.pairwise(moments)}
     assert all(step % every_ms == 0 for step in steps)
     assert min(steps) == every_ms
     counts = [frame["k"]["n"] for frame in frames]
@@ -257,15 +258,13 @@ async def test_streams_tombstones_are_in_rest_and_stream_but_no_trades() -> None
 
 async def test_streams_given_candles_close_as_they_are() -> None:
     rows = [
-        [START + n * MINUTE, "1", "3", "1", "2", "5E-05", START + (n + 1) * MINUTE - 1]
-        + ["9", 3, "1", "2", "0"]
+        [START + n * MINUTE, *"1312", "5E-05", START + (n + 1) * MINUTE - 1, "9", 3, *"120"]
         for n in (0, 1, 3)
     ]
     source = GivenCandles({("BTCUSDT", "1m"): rows})
-    async with desk(symbols=None, candles=source) as it:
-        async with it.open("/ws/btcusdt@kline_1m") as socket:
-            await it.clock.run_for(250)
-            frames = await socket.frames()
+    async with desk(symbols=None, candles=source) as it, it.open("/ws/btcusdt@kline_1m") as socket:
+        await it.clock.run_for(250)
+        frames = await socket.frames()
     assert [row_of(candle) for candle in closes(frames)] == rows
     forming = [frame["k"] for frame in frames if not frame["k"]["x"]]
     assert {
@@ -293,24 +292,29 @@ async def test_streams_clock_that_jumps_sends_every_close_and_trade_in_order() -
 @pytest.mark.parametrize("factor", [300, 600])
 async def test_streams_scaled_clock_delivers_all_closes(factor: int) -> None:
     clock = ScaledClock(factor, start_ms=START)
-    async with desk("futures", clock=clock) as it:
-        async with it.open("/market/ws/btcusdt@kline_1m/ethusdt@kline_1m") as socket:
-            found: list[Any] = []
-            while len(found) < 12:
-                found += closes([await socket.json()])
-            start, end = found[0]["t"], found[-1]["t"]
-            for symbol in ("BTCUSDT", "ETHUSDT"):
-                got = [int(one["t"]) for one in found if one["s"] == symbol]
-                truth = it.venue.frame(symbol, "1m", start_ms=got[0], end_ms=end + 1)
-                assert got[0] - start in (0, MINUTE)
-                assert got == truth["timestamp"].tolist()[: len(got)]
+    async with (
+        desk("futures", clock=clock) as it,
+        it.open("/market/ws/btcusdt@kline_1m/ethusdt@kline_1m") as socket,
+    ):
+        found: list[Any] = []
+        while len(found) < 12:
+            found += closes([await socket.json()])
+        start, end = found[0]["t"], found[-1]["t"]
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            got = [int(one["t"]) for one in found if one["s"] == symbol]
+            truth = it.venue.frame(symbol, "1m", start_ms=got[0], end_ms=end + 1)
+            assert got[0] - start in (0, MINUTE)
+            assert got == truth["timestamp"].tolist()[: len(got)]
 
 
 async def test_streams_two_readers_of_one_stream_hear_the_same() -> None:
-    async with desk() as it, it.open("/ws/btcusdt@aggTrade") as one:
-        async with it.open("/stream?streams=btcusdt@aggTrade") as two:
-            await it.clock.run_for(20)
-            first, second = await one.frames(), await two.frames()
+    async with (
+        desk() as it,
+        it.open("/ws/btcusdt@aggTrade") as one,
+        it.open("/stream?streams=btcusdt@aggTrade") as two,
+    ):
+        await it.clock.run_for(20)
+        first, second = await one.frames(), await two.frames()
     assert [frame["data"] for frame in second] == first
     assert len(first) > 10
 

@@ -72,7 +72,7 @@ def test_catalog_factory_takes_the_settings() -> None:
 
 
 def test_feed_of_an_unknown_venue_is_refused_with_the_choices() -> None:
-    with pytest.raises(Unsupported, match="no feed of 'mtgox'.*choose one of .*kraken"):
+    with pytest.raises(Unsupported, match=r"no feed of 'mtgox'.*choose one of .*kraken"):
         CryptofeedFeed("mtgox", Listing())
 
 
@@ -84,7 +84,7 @@ def test_feed_channel_the_venue_lacks_is_refused_with_what_it_has() -> None:
 
 def test_feed_interval_the_venue_lacks_is_refused_with_what_it_has() -> None:
     feed = CryptofeedFeed("okx", Listing(SPOT))
-    with pytest.raises(Unsupported, match="no live candles of 8h; it has 1m, 3m, .*1d, 1w, 1M"):
+    with pytest.raises(Unsupported, match=r"no live candles of 8h; it has 1m, 3m, .*1d, 1w, 1M"):
         feed.subscribe("candles", ["BTC/USDT"], intervals=["1m", "8h"])
     assert not feed._wanted
 

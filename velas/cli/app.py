@@ -20,9 +20,11 @@ __all__ = ["COMMANDS", "VelasGroup", "cli", "main"]
 # import pandas, rich or an exchange library.
 COMMANDS = {
     "download": "Fetch the candles that are missing, and store them.",
+    "stream": "Show live candles, each closed one exactly once; --store keeps them.",
     "stats": "Show what is stored: rows, extent, size.",
     "gaps": "Show what is missing, and why.",
     "verify": "Prove that what is stored is whole; --repair mends.",
+    "record": "Write down what the venue's sockets say, to replay it later.",
     "exchanges": "List the venues and stores that can be used.",
     "config": "Show the effective settings and where each comes from.",
     "demo": "Show velas at work: no network, no account, nothing left behind.",

@@ -28,6 +28,7 @@ from velas.cli.verify import show_checked, verify_document
 from velas.errors import ConfigError
 
 if TYPE_CHECKING:
+    from velas.cli.demo_live import LiveTold
     from velas.history import Plan, Report
     from velas.models import SeriesStats
     from velas.settings import Settings
@@ -54,11 +55,13 @@ class _Told:
     rows_equal: int
     differing: list[str]
     faults: list[str]
+    live: LiveTold | None = None
 
     @property
     def ok(self) -> bool:
         whole = self.download.ok and self.update.ok and all(one.ok for one in self.checked)
-        return whole and bool(self.rows_equal) and not self.differing
+        same = bool(self.rows_equal) and not self.differing
+        return whole and same and self.live is not None and self.live.ok
 
 
 @velas_command("demo")
@@ -68,12 +71,13 @@ def command(common: Common, keep: bool) -> int:
 
     Starts a stand-in exchange on this machine that speaks Binance's dialect over real
     HTTP and misbehaves on purpose, downloads from it, asks again, verifies everything and
-    compares it with the exchange's own candles. --data-dir (an empty folder) or --keep
-    keep the files.
+    compares it with the exchange's own candles. Then it streams some minutes on a fast
+    clock, over a socket that is cut. --data-dir (an empty folder) or --keep keep the files.
     """
     began = time.monotonic()
     if not common.verbose:  # the faults are part of the show and told of in plain words
-        logging.getLogger("velas").setLevel(logging.ERROR)
+        for logger in ("velas", "velas_cryptofeed"):
+            logging.getLogger(logger).setLevel(logging.ERROR)
     name = common.exchange or "binance_spot"
     if name not in _MARKETS:
         raise click.UsageError(f"the demo plays {' or '.join(_MARKETS)}, not {name!r}")
@@ -81,7 +85,8 @@ def command(common: Common, keep: bool) -> int:
         raise click.UsageError("the demo has settings of its own and takes no --config")
     with _folder(common.data_dir, keep=keep) as folder, _venue(name) as venue:
         settings = _settings(name, venue.rest_url, folder)
-        told = _play(settings, venue, quiet=common.as_json)
+        tell = _Teller(quiet=common.as_json)
+        told = _play(settings, venue, tell)
         if told is None:
             return INTERRUPTED
         kept = keep or common.data_dir is not None
@@ -89,7 +94,7 @@ def command(common: Common, keep: bool) -> int:
         if common.as_json:
             emit_json(_document(told, settings, elapsed_s, kept=kept))
         else:
-            _end(told, settings, elapsed_s, kept=kept)
+            _end(told, settings, elapsed_s, tell, kept=kept)
     return DONE if told.ok else FAILED
 
 
@@ -157,9 +162,8 @@ def _settings(name: str, rest_url: str, folder: Path) -> Settings:
     return settings
 
 
-def _play(settings: Settings, venue: StandInVenue, *, quiet: bool) -> _Told | None:
+def _play(settings: Settings, venue: StandInVenue, tell: _Teller) -> _Told | None:
     """Run the steps; None when the user stopped it."""
-    tell = _Teller(quiet)
     _introduce(settings, venue, tell)
     first = _download(settings, tell, update=False)
     if first is None:
@@ -173,7 +177,18 @@ def _play(settings: Settings, venue: StandInVenue, *, quiet: bool) -> _Told | No
     second = _download(settings, tell, update=True)
     if second is None:
         return None
-    return _looked_at(settings, venue, first, second, faults)
+    told = _looked_at(settings, venue, first, second, faults)
+    _show(told, tell)
+    live = _live(settings, tell)
+    return None if live is None else attrs.evolve(told, live=live)
+
+
+def _live(settings: Settings, tell: _Teller) -> LiveTold | None:
+    from velas.cli.demo_live import play_live
+
+    tell("\n6. Stream live candles, a minute in a second, over a socket that is cut.")
+    tell("   $ velas stream --interval 1m\n")
+    return play_live(settings, _MARKETS[settings.exchange], tell)
 
 
 def _introduce(settings: Settings, venue: StandInVenue, tell: _Teller) -> None:
@@ -254,8 +269,9 @@ def _compare(venue: StandInVenue, first: Plan, second: Plan, shelf: Shelf) -> tu
     return equal, differing
 
 
-def _end(told: _Told, settings: Settings, elapsed_s: float, *, kept: bool) -> None:
-    tell = _Teller(quiet=False)
+def _show(told: _Told, tell: _Teller) -> None:
+    if tell.quiet:
+        return
     tell("\n3. Read every byte and row again.\n   $ velas verify\n")
     show_checked(told.checked)
     tell("\n4. What is there now.\n   $ velas stats\n")
@@ -265,6 +281,13 @@ def _end(told: _Told, settings: Settings, elapsed_s: float, *, kept: bool) -> No
         tell(f"DIFFERENT: {', '.join(told.differing)}")
     else:
         tell(f"{count(told.rows_equal)} rows x 11 columns: all equal.")
+
+
+def _end(told: _Told, settings: Settings, elapsed_s: float, tell: _Teller, *, kept: bool) -> None:
+    from velas.cli.demo_live import tell_live
+
+    if told.live is not None:
+        tell_live(told.live, tell)
     place = settings.data_dir / "candles" / settings.exchange
     if kept:
         tell(f"The files are in {place}; look: velas --data-dir {settings.data_dir} stats")
@@ -277,6 +300,8 @@ def _end(told: _Told, settings: Settings, elapsed_s: float, *, kept: bool) -> No
 def _document(
     told: _Told, settings: Settings, elapsed_s: float, *, kept: bool
 ) -> dict[str, object]:
+    from velas.cli.demo_live import live_document
+
     return {
         "ok": told.ok,
         "download": report_document(told.download),
@@ -285,6 +310,7 @@ def _document(
         "rows_equal": told.rows_equal,
         "differing": told.differing,
         "faults": told.faults,
+        "live": None if told.live is None else live_document(told.live),
         "data_dir": str(settings.data_dir) if kept else None,
         "elapsed_s": round(elapsed_s, 3),
     }

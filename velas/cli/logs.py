@@ -24,7 +24,7 @@ def configure_logging(verbose: int) -> None:
     handler.setFormatter(logging.Formatter(_FORMAT, datefmt="%H:%M:%S"))
     root.addHandler(handler)
     level = _LEVELS[min(verbose, 2)]
-    for name in ("velas", "velas_ccxt", "velas_parquet", "velas_replay"):
+    for name in ("velas", "velas_ccxt", "velas_cryptofeed", "velas_parquet", "velas_replay"):
         logging.getLogger(name).setLevel(level)
     root.setLevel(max(level, logging.INFO) if verbose >= 2 else logging.WARNING)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from velas.testing.venue.instruments import DEFAULT_SYMBOLS, Instrument
     from velas.testing.venue.series import CandleSource
     from velas.testing.venue.server import RequestRecord, StandInVenue
+    from velas.testing.venue.socket_faults import SocketFault
+    from velas.testing.venue.socket_plans import SocketFaultPlan
+    from velas.testing.venue.socket_records import SocketRecord
 
 __all__ = [
     "DEFAULT_SYMBOLS",
@@ -28,6 +31,9 @@ __all__ = [
     "ManualClock",
     "RequestRecord",
     "ScaledClock",
+    "SocketFault",
+    "SocketFaultPlan",
+    "SocketRecord",
     "StandInVenue",
 ]
 
@@ -42,6 +48,9 @@ _HOMES = {
     "ManualClock": "velas.testing.clocks",
     "RequestRecord": "velas.testing.venue.server",
     "ScaledClock": "velas.testing.clocks",
+    "SocketFault": "velas.testing.venue.socket_faults",
+    "SocketFaultPlan": "velas.testing.venue.socket_plans",
+    "SocketRecord": "velas.testing.venue.socket_records",
     "StandInVenue": "velas.testing.venue.server",
 }
 

@@ -28,9 +28,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--seed", default=1, help="Seed of the generated candles.")
 @click.option("--klines", type=_FILE, multiple=True, help="Serve this CSV (named ..BTCUSDT-1h..).")
 @click.option("--exchange-info", type=_FILE, help="Serve this exchangeInfo document.")
+@click.option(
+    "--socket-faults", type=int, metavar="SEED", help="Break connections at random, by this seed."
+)
 @click.option("--no-limit", is_flag=True, help="Do not enforce the weight limit.")
 def main(**options: object) -> None:
-    """Serve Binance's public REST dialect on 127.0.0.1 until Ctrl-C."""
+    """Serve Binance's public REST dialect and streams on 127.0.0.1 until Ctrl-C."""
     try:
         venue = _venue(**options)  # type: ignore[arg-type]
         asyncio.run(_serve(venue))
@@ -52,12 +55,14 @@ def _venue(
     seed: int,
     klines: tuple[Path, ...],
     exchange_info: Path | None,
+    socket_faults: int | None,
     no_limit: bool,
 ) -> StandInVenue:
     from velas.testing.venue.faults import FaultPlan
     from velas.testing.venue.generated import GeneratedCandles
     from velas.testing.venue.given import GivenCandles
     from velas.testing.venue.server import StandInVenue
+    from velas.testing.venue.socket_plans import SocketFaultPlan
 
     return StandInVenue(
         "futures" if market == "futures" else "spot",
@@ -65,6 +70,7 @@ def _venue(
         exchange_info=_document(exchange_info) if exchange_info else None,
         candles=GivenCandles.from_files(klines) if klines else GeneratedCandles(seed),
         faults=None if faults is None else FaultPlan.random(faults),
+        socket_faults=None if socket_faults is None else SocketFaultPlan.random(socket_faults),
         latency_s=latency,
         weight_limit=0 if no_limit else None,
         port=port,
@@ -83,7 +89,8 @@ def _document(path: Path) -> dict[str, object]:
 
 async def _serve(venue: StandInVenue) -> None:
     async with venue:
-        click.echo(f"stand-in {venue.market} venue at {venue.rest_url} (Ctrl-C stops it)")
+        addresses = f"{venue.rest_url} and {venue.ws_url}"
+        click.echo(f"stand-in {venue.market} venue at {addresses} (Ctrl-C stops it)")
         await asyncio.Event().wait()
 
 

@@ -12,8 +12,8 @@ import pytest
 from velas import frames
 from velas.errors import ConfigError, UnknownSymbol, Unsupported
 from velas.interval import INTERVALS, Interval
-from velas.models import OrderRequest
-from velas.protocols import Exchange
+from velas.models import Candle, OrderRequest
+from velas.protocols import Exchange, FormingCandles
 
 __all__ = ["ExchangeContract"]
 
@@ -233,6 +233,46 @@ class ExchangeContract:
         )
         assert [_opens(page) for page in pages] == [[at, at + step] for at in starts]
 
+    # -- the candle that is forming ----------------------------------------------------
+
+    async def test_forming_candle_is_of_the_running_slot(self, exchange: Exchange) -> None:
+        """Is the one that is not over, or there is none."""
+        forming = await self._forming(exchange, self.symbol)
+        grid = Interval(self.interval)
+        now_ms = await exchange.server_time_ms()
+        assert forming is not None, "the venue has had no trade in the running slot"
+        assert forming.timestamp in (grid.floor(now_ms), grid.floor(now_ms) - grid.length_ms)
+        assert forming.close_time >= forming.timestamp
+        assert (forming.is_closed, forming.sequence, forming.source) == (False, 0, "rest")
+        market = await exchange.market(self.symbol)
+        assert (forming.symbol, forming.interval) == (market.symbol, self.interval)
+        assert forming.low <= min(forming.open, forming.close)
+        assert forming.high >= max(forming.open, forming.close)
+        if exchange.capabilities.full_candles:
+            assert forming.quote_volume is not None
+            assert forming.trades is not None
+
+    async def test_forming_candle_costs_one_request(self, exchange: Exchange) -> None:
+        """Is one light request, once markets and clock are known."""
+        await self._forming(exchange, self.symbol)
+        spent = exchange.usage
+        await self._forming(exchange, self.symbol)
+        assert exchange.usage.since(spent).requests == 1
+        assert exchange.usage.since(spent).weight <= exchange.capabilities.page_weight
+
+    async def test_forming_candle_of_an_unknown_symbol_is_refused(self, exchange: Exchange) -> None:
+        """Needs a market the venue lists."""
+        with pytest.raises(UnknownSymbol):
+            await self._forming(exchange, "NOSUCHCOIN")
+
+    async def test_forming_candle_it_lacks_is_unsupported(self, exchange: Exchange) -> None:
+        """Is refused where the capabilities lack it, if there is such a method at all."""
+        if exchange.capabilities.forming_candles:
+            pytest.skip("the venue gives candles before they are closed")
+        if isinstance(exchange, FormingCandles):
+            with pytest.raises(Unsupported):
+                await exchange.fetch_forming_candle(self.symbol, self.interval)
+
     # -- paging -----------------------------------------------------------------------
 
     async def test_iter_candles_gives_the_range_once_in_order(self, exchange: Exchange) -> None:
@@ -332,6 +372,12 @@ class ExchangeContract:
                 await refused
 
     # -- helpers ----------------------------------------------------------------------
+
+    async def _forming(self, exchange: Exchange, symbol: str) -> Candle | None:
+        if not exchange.capabilities.forming_candles:
+            pytest.skip("the venue gives no candle before it is closed")
+        assert isinstance(exchange, FormingCandles)
+        return await exchange.fetch_forming_candle(symbol, self.interval)
 
     async def _past(self, exchange: Exchange, rows: int) -> tuple[int, int]:
         """Return the open time of the `rows`-th candle before now, and the step."""

@@ -9,12 +9,12 @@ import numpy as np
 
 from velas.testing.venue import refusal
 from velas.testing.venue.instruments import Instrument
-from velas.testing.venue.noise import key_of, unit
+from velas.testing.venue.noise import key_of, unit, units
 from velas.testing.venue.quotes import Quotes
 from velas.testing.venue.series import Float64, Int64
 from velas.testing.venue.wire import price_texts, quantity_texts, quote_texts
 
-__all__ = ["Ticker", "book_ticker", "day", "depth", "depth_limit", "price"]
+__all__ = ["Ticker", "best", "book_ticker", "day", "depth", "depth_limit", "price"]
 
 Document = dict[str, Any]  # JSON of the venue's own shape
 Ticker = Callable[[Quotes, Instrument, int, bool], Document]
@@ -57,6 +57,19 @@ def book_ticker(quotes: Quotes, instrument: Instrument, now_ms: int, futures: bo
     if futures:
         document |= {"time": now_ms, "lastUpdateId": update}
     return document
+
+
+def best(quotes: Quotes, instrument: Instrument, numbers: Int64) -> list[tuple[str, str, str, str]]:
+    """Return bid, its quantity, ask, its quantity after each trade, as `book_ticker` has them."""
+    prices = quotes.prices(instrument, quotes.tape(instrument).time(numbers))
+    tick = 10.0**-instrument.price_decimals
+    salts = range(int(numbers[0]) + 1, int(numbers[-1]) + 3)
+    draw = units([key_of(instrument.symbol, salt) for salt in salts])
+    steps: Int64 = 1 + (draw * _MOST_STEPS).astype(np.int64)
+    quantities = quantity_texts(instrument, steps)
+    bids = price_texts(instrument, prices)
+    asks = price_texts(instrument, (prices + tick).astype(np.float64))
+    return list(zip(bids, quantities[:-1], asks, quantities[1:], strict=True))
 
 
 def price(quotes: Quotes, instrument: Instrument, now_ms: int, futures: bool) -> Document:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from velas.testing.venue.faults import Fault, WrongShape
 
-__all__ = ["Answer", "broken", "deliver", "faulty_status"]
+__all__ = ["Answer", "broken", "deliver", "faulty_status", "reset_connection"]
 
 _HTML = b"<html><head><title>%d</title></head><body><h1>%d</h1></body></html>"
 _JSON = "application/json;charset=UTF-8"
@@ -76,9 +76,9 @@ async def deliver(
     kind = fault.kind if fault is not None else None
     if fault is not None and kind == "silence":
         await _wait(closing, fault.seconds or 0.0)
-        _reset(request)
+        reset_connection(request)
     elif kind == "reset":
-        _reset(request)
+        reset_connection(request)
     elif kind in ("reset_midway", "cut_off"):
         return await _half(request, answer, reset=kind == "reset_midway")
     response = web.Response(
@@ -92,6 +92,18 @@ async def deliver(
     return response
 
 
+def reset_connection(request: web.Request) -> None:
+    """Reset the TCP connection (RST) under a request."""
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        # linger for no time: close() then sends RST, not FIN
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
 async def _half(request: web.Request, answer: Answer, *, reset: bool) -> web.StreamResponse:
     response = web.StreamResponse(
         status=answer.status, headers={**answer.headers, "Content-Type": answer.content_type}
@@ -102,21 +114,10 @@ async def _half(request: web.Request, answer: Answer, *, reset: bool) -> web.Str
     if reset:
         # the client must have the first half before the reset throws away the rest
         await asyncio.sleep(0.01)
-        _reset(request)
+        reset_connection(request)
     elif request.transport is not None:
         request.transport.close()
     return response
-
-
-def _reset(request: web.Request) -> None:
-    transport = request.transport
-    if transport is None:
-        return
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        # linger for no time: close() then sends RST, not FIN
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 async def _wait(closing: asyncio.Event, seconds: float) -> None:

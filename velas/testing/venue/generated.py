@@ -18,7 +18,7 @@ from velas.interval import Interval
 from velas.testing.venue.instruments import Instrument
 from velas.testing.venue.noise import key_of, unit
 from velas.testing.venue.series import Float64, Int64, Row, Series
-from velas.testing.venue.tape import Tape
+from velas.testing.venue.tape import Tape, merged
 from velas.testing.venue.wire import price_texts, quantity_texts, quote_texts
 
 __all__ = ["GeneratedCandles"]
@@ -64,17 +64,26 @@ class GeneratedCandles:
         """Return the series of any instrument and interval."""
         symbol = instrument.symbol
         first = _pick(self._first_ms, symbol, instrument.listed_ms)
-        last = _pick(self._last_ms, symbol, instrument.delisted_ms or _NEVER)
-        outages = self._outages.get("*", []) + self._outages.get(symbol, [])
-        slots = _Slots(interval, first, last, outages)
-        return _GeneratedSeries(
-            instrument, interval, slots, _path(symbol, instrument.level, self.seed), self.seed
-        )
+        slots = _Slots(interval, first, self._last(instrument), self._halts(symbol))
+        path = _path(symbol, instrument.level, self.seed)
+        return _GeneratedSeries(instrument, interval, slots, path, self.tape(instrument))
+
+    def tape(self, instrument: Instrument) -> Tape:
+        """Return the trades of an instrument: none in an outage or after its last moment."""
+        last = self._last(instrument)
+        over = [(last, last + _NEVER)] if last < _NEVER else []
+        return Tape(instrument, self.seed, merged(self._halts(instrument.symbol) + over))
 
     def prices(self, instrument: Instrument, times_ms: Int64) -> Float64:
         """Return the path's price at each time (ascending), rounded to the tick."""
         path = _path(instrument.symbol, instrument.level, self.seed)
         return np.round(path.at(times_ms), instrument.price_decimals)
+
+    def _last(self, instrument: Instrument) -> int:
+        return _pick(self._last_ms, instrument.symbol, instrument.delisted_ms or _NEVER)
+
+    def _halts(self, symbol: str) -> list[tuple[int, int]]:
+        return self._outages.get("*", []) + self._outages.get(symbol, [])
 
 
 class _Path:
@@ -131,7 +140,7 @@ class _Slots:
         self._end = max(self._first, interval.slot(interval.ceil(last_ms)))
         lows: list[int] = []
         highs: list[int] = []
-        for start_ms, end_ms in _merged(outages):
+        for start_ms, end_ms in merged(outages):
             low = max(self._first, interval.slot(interval.ceil(start_ms)))
             high = min(self._end, interval.slot(end_ms))
             if low < high:
@@ -159,13 +168,13 @@ class _Slots:
 
 class _GeneratedSeries:
     def __init__(
-        self, instrument: Instrument, interval: Interval, slots: _Slots, path: _Path, seed: int
+        self, instrument: Instrument, interval: Interval, slots: _Slots, path: _Path, tape: Tape
     ) -> None:
         self._instrument = instrument
         self._interval = interval
         self._slots = slots
         self._path = path
-        self._tape = Tape(instrument, seed)
+        self._tape = tape
 
     def before(self, ts_ms: int) -> int:
         return self._slots.before(ts_ms)
@@ -181,6 +190,19 @@ class _GeneratedSeries:
         ends = self._interval.open_of(slots + 1)
         prices = self._prices(opens, np.minimum(ends, now_ms + 1))
         return self._wire(opens, ends, np.minimum(ends, now_ms + 1), prices)
+
+    def forming(self, times_ms: Int64) -> list[Row | None]:
+        slots = self._interval.slot(times_ms)
+        opens, ends = self._interval.open_of(slots), self._interval.open_of(slots + 1)
+        exists = {
+            slot: self._slots.before_slot(slot + 1) > self._slots.before_slot(slot)
+            for slot in set(slots.tolist())
+        }
+        upto = times_ms + 1
+        rows = self._wire(opens, ends, upto, self._prices(opens, upto))
+        return [
+            row if exists[slot] else None for row, slot in zip(rows, slots.tolist(), strict=True)
+        ]
 
     def _prices(self, opens: Int64, ends: Int64) -> Float64:
         parts = []
@@ -237,13 +259,3 @@ def _pick(given: int | Mapping[str, int] | None, symbol: str, default: int) -> i
     if given is None:
         return default
     return given if isinstance(given, int) else given.get(symbol, default)
-
-
-def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(ranges):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged

@@ -60,11 +60,18 @@ def aggregate(
 ) -> list[_Row]:
     """Return aggTrades rows; here each is made of one trade."""
     rows: list[_Row] = []
-    for number, time, price, quantity, _ in _columns(quotes, instrument, numbers):
+    nothing = f"{0:.{instrument.price_wire}f}"
+    columns = _columns(quotes, instrument, numbers)
+    void = quotes.void(instrument, numbers)
+    for (number, time, price, quantity, _), is_void in zip(columns, void, strict=True):
+        only = number
+        if is_void:  # a duplicate that was left in place (binance-facts 5)
+            price = quantity = nothing
+            only = -1
         row: _Row = {"a": number, "p": price, "q": quantity}
         if futures:
             row["nq"] = quantity
-        row |= {"f": number, "l": number, "T": time, "m": number % 2 == 1}
+        row |= {"f": only, "l": only, "T": time, "m": number % 2 == 1}
         if not futures:
             row["M"] = True
         rows.append(row)

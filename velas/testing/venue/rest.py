@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 
+from velas.errors import ConfigError
 from velas.interval import INTERVALS, Interval
+from velas.models import Trade
 from velas.testing.venue import book, params, public_trades, refusal
 from velas.testing.venue.instruments import Instrument
 from velas.testing.venue.listing import Listing
@@ -38,12 +40,13 @@ class RestSide:
         *,
         seed: int,
         started_ms: int,
+        tombstones: float = 0.0,
     ) -> None:
         self.listing = listing
         self._candles = candles
         self._window = window
         self._pages = pages
-        self._quotes = Quotes(candles, seed)
+        self.quotes = Quotes(candles, seed, tombstones=tombstones)
         self._started_ms = started_ms
         self._spot = listing.market == "spot"
         self._series: dict[tuple[str, str], Series] = {}
@@ -69,6 +72,22 @@ class RestSide:
             raise refusal.invalid_symbol()
         self._series[(symbol, interval)] = series
         return series
+
+    def find_series(self, symbol: str, interval: str) -> Series | None:
+        """Return a candle series, None where `series` would refuse."""
+        try:
+            return self.series(symbol, interval)
+        except refusal.Refused:
+            return None
+
+    def trades(self, symbol: str, first_id: int, end_id: int, now_ms: int) -> list[Trade]:
+        """Return the truth about a range of aggregate trades. Raises: ConfigError."""
+        from velas.testing.venue.truth import trades_of
+
+        instrument = self.listing.instruments.get(symbol)
+        if instrument is None:
+            raise ConfigError(f"{symbol}: the stand-in does not list it")
+        return trades_of(self.quotes, instrument, first_id, end_id, now_ms, futures=not self._spot)
 
     def page(self, symbol: str, interval: str, start: int, stop: int, now_ms: int) -> bytes:
         """Return candles by number as an encoded page."""
@@ -123,24 +142,24 @@ class RestSide:
         limit = params.limit(query, default=500, most=1000, clamp=self._spot)
         start_ms, end_ms = self._bounds(query)
         asked = public_trades.Asked(params.number(query, "fromId"), start_ms, end_ms, limit)
-        tape = self._quotes.tape(instrument)
+        tape = self.quotes.tape(instrument)
         numbers = public_trades.choose(tape, instrument, asked, now_ms, futures=not self._spot)
-        rows = public_trades.aggregate(self._quotes, instrument, numbers, futures=not self._spot)
+        rows = public_trades.aggregate(self.quotes, instrument, numbers, futures=not self._spot)
         return orjson.dumps(rows)
 
     def _trades(self, query: Params, now_ms: int) -> bytes:
         instrument = self._instrument(params.required(query, "symbol"))
         limit = params.limit(query, default=500, most=1000, clamp=self._spot)
         asked = public_trades.Asked(None, None, None, limit)
-        tape = self._quotes.tape(instrument)
+        tape = self.quotes.tape(instrument)
         numbers = public_trades.choose(tape, instrument, asked, now_ms, futures=not self._spot)
-        rows = public_trades.plain(self._quotes, instrument, numbers, futures=not self._spot)
+        rows = public_trades.plain(self.quotes, instrument, numbers, futures=not self._spot)
         return orjson.dumps(rows)
 
     def _depth(self, query: Params, now_ms: int) -> bytes:
         instrument = self._instrument(params.required(query, "symbol"))
         limit = book.depth_limit(params.number(query, "limit"), futures=not self._spot)
-        depth = book.depth(self._quotes, instrument, limit, now_ms, futures=not self._spot)
+        depth = book.depth(self.quotes, instrument, limit, now_ms, futures=not self._spot)
         return orjson.dumps(depth)
 
     def _tickers(self, make: book.Ticker) -> Handler:
@@ -157,7 +176,7 @@ class RestSide:
                     if self.listing.status(name, now_ms) == "TRADING"
                 ]
             rows = [
-                make(self._quotes, self._instrument(name), now_ms, not self._spot) for name in names
+                make(self.quotes, self._instrument(name), now_ms, not self._spot) for name in names
             ]
             return orjson.dumps(rows[0] if one else rows)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 from aiohttp import web
@@ -20,22 +20,31 @@ from velas.testing.venue.gate import Gate, Refusal
 from velas.testing.venue.generated import GeneratedCandles
 from velas.testing.venue.instruments import Instrument, MarketName
 from velas.testing.venue.listing import Listing
+from velas.testing.venue.network import Network
 from velas.testing.venue.pages import PageCache
 from velas.testing.venue.refusal import Refused
 from velas.testing.venue.rest import RestSide
 from velas.testing.venue.series import CandleSource, Series
+from velas.testing.venue.socket_faults import SocketFault
+from velas.testing.venue.socket_plans import SocketFaultPlan
+from velas.testing.venue.socket_records import SocketRecord
+from velas.testing.venue.sockets import SocketSide, is_upgrade
 from velas.testing.venue.thread import VenueThread
 from velas.testing.venue.weights import DEFAULT_LIMIT, WeightWindow, cost_of, limit_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from velas.models import Trade
+
 __all__ = ["RequestRecord", "StandInVenue"]
 
 _LOG_SIZE = 10_000
+_LONGEST_LINE = 1 << 16  # of a request, so that the venue's own limit of a URL can be told
 _NO_ANSWER = 0  # the status of a request whose connection was broken instead
 _BREAKS_CONNECTION = ("reset", "silence")
 _RATE_LIMITED = -1003
+_T = TypeVar("_T")
 
 
 @attrs.frozen
@@ -55,7 +64,7 @@ class RequestRecord:
 
 
 class StandInVenue:
-    """Speaks Binance Spot's or USDT-M Futures' public REST over HTTP on 127.0.0.1.
+    """Speaks Binance Spot's or USDT-M Futures' public REST and streams on 127.0.0.1.
 
     An async context manager; ``with venue.in_thread():`` runs it beside synchronous code.
     Candles are generated unless `candles` gives others; `symbols` are ids or instruments
@@ -66,6 +75,13 @@ class StandInVenue:
     latency, 429 and 418 are on it. `futures` sends no Retry-After with 429 unless
     `retry_after` says so. `tolerated_429`, `ban_s` and `in_flight_s`: see `gate.Gate`.
     `gzip` compresses for clients that accept it. `port` 0 takes a free one.
+
+    Streams are klines, aggregate trades and book tickers of the same candles and trades as
+    REST's, sent when due by `clock` (one that moves by itself races while connections are
+    open). What GivenCandles does not know it cannot send: candles in progress have no
+    volume, and trades are made up. `ws_life_h` is how long a connection may live,
+    `connection_limit` how many attempts are allowed in five minutes (0: any number),
+    `tombstones` the share of aggregate trade ids that are void (spot).
 
     Raises:
         ConfigError: an argument is impossible.
@@ -91,6 +107,10 @@ class StandInVenue:
         gzip: bool = False,
         cache_bytes: int = 128 << 20,
         port: int = 0,
+        socket_faults: SocketFaultPlan | None = None,
+        ws_life_h: float = 24.0,
+        connection_limit: int = 300,
+        tombstones: float = 0.0,
     ) -> None:
         if market not in DEFAULT_LIMIT:
             raise ConfigError(f"market {market!r}: choose 'spot' or 'futures'")
@@ -118,19 +138,34 @@ class StandInVenue:
             PageCache(cache_bytes),
             seed=getattr(self.candles, "seed", 1),
             started_ms=self.now_ms(),
+            tombstones=_share(tombstones, market),
+        )
+        self._network = Network(clock, self.now_ms)
+        self.socket_faults = socket_faults or SocketFaultPlan()
+        self._sockets = SocketSide(
+            self._rest,
+            self._network,
+            clock,
+            self.socket_faults,
+            life_h=ws_life_h,
+            connection_limit=connection_limit,
         )
         self._gzip = gzip
         self._port = port
         self._counts: Counter[str] = Counter()
         self._runner: web.AppRunner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = asyncio.Event()
 
     @property
     def rest_url(self) -> str:
         """Where it listens: ``http://127.0.0.1:<port>``; raises ConfigError before start."""
-        if self._runner is None or not self._runner.addresses:
-            raise ConfigError("the stand-in venue is not running: enter it with `async with`")
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return f"http://{self._address()}"
+
+    @property
+    def ws_url(self) -> str:
+        """Where its streams are: ``ws://127.0.0.1:<port>``; raises ConfigError before start."""
+        return f"ws://{self._address()}"
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -167,6 +202,51 @@ class StandInVenue:
         """How many requests came while a 418 was in force, those in flight forgiven."""
         return self._gate.ignored_bans
 
+    @property
+    def connections(self) -> list[SocketRecord]:
+        """The newest 10,000 attempts to open a WebSocket connection, in order."""
+        return self._sockets.connections
+
+    @property
+    def open_connections(self) -> int:
+        """How many WebSocket connections are open."""
+        return self._sockets.open_connections
+
+    @property
+    def connection_attempts(self) -> int:
+        """How often a client tried to open a WebSocket connection."""
+        return self._sockets.attempts
+
+    @property
+    def refused_connections(self) -> int:
+        """How many attempts were refused, by limit, by fault or for a wrong path."""
+        return self._sockets.refused
+
+    @property
+    def most_connections_in_5_min(self) -> int:
+        """The most attempts to connect within five minutes of the venue's clock."""
+        return self._sockets.window.most
+
+    def strike(self, fault: SocketFault, *, path: str | None = None) -> int:
+        """Let a fault hit the open connections whose path holds `path`, now.
+
+        Returns how many. `refuse` closes the door to new ones instead; `withhold_close`
+        and `revise` count closed candles from now on. May be called from any thread.
+        """
+        return self._in_loop(lambda: self._sockets.strike(fault, path))
+
+    def silence(self, seconds: float) -> None:
+        """Let nothing through for `seconds` of the venue's clock, by REST or WebSocket.
+
+        Connections stay: what was due is sent when it is over, in order, as TCP does, unless
+        the venue has missed its pong for too long. Requests are reset then.
+        """
+        self._in_loop(lambda: self._sockets.fall_silent(seconds))
+
+    def offline(self, seconds: float) -> None:
+        """Reset all connections and every attempt for `seconds` of the venue's clock."""
+        self._in_loop(lambda: self._sockets.go_offline(seconds))
+
     def now_ms(self) -> int:
         """Return the venue's time, ms: its clock and its skew."""
         return self.clock.now_ms() + self.clock_skew_ms
@@ -184,6 +264,14 @@ class StandInVenue:
         from velas.testing.venue.truth import frame_of
 
         return frame_of(self._series(symbol, interval), start_ms, end_ms, self.now_ms())
+
+    def trades(self, symbol: str, *, first_id: int, end_id: int) -> list[Trade]:
+        """Return the aggregate trades ``[first_id, end_id)`` that happened, without tombstones.
+
+        Raises:
+            ConfigError: the venue has no such symbol.
+        """
+        return self._rest.trades(symbol, first_id, end_id, self.now_ms())
 
     def warm(
         self,
@@ -219,18 +307,27 @@ class StandInVenue:
             return
         self._closing = asyncio.Event()
         runner = web.AppRunner(
-            self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
+            self._app(),
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=1.0,
+            max_line_size=_LONGEST_LINE,
         )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self._port).start()
         self._runner = runner
+        self._loop = asyncio.get_running_loop()
+        self._sockets.start()
 
     async def aclose(self) -> None:
         """Stop listening and hang up on everyone; may be called twice."""
         runner, self._runner = self._runner, None
         self._closing.set()
         if runner is not None:
-            await runner.cleanup()
+            try:
+                await self._sockets.aclose()
+            finally:
+                await runner.cleanup()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -244,10 +341,21 @@ class StandInVenue:
     ) -> None:
         await self.aclose()
 
+    def _address(self) -> str:
+        if self._runner is None or not self._runner.addresses:
+            raise ConfigError("the stand-in venue is not running: enter it with `async with`")
+        return f"127.0.0.1:{self._runner.addresses[0][1]}"
+
     def _app(self) -> web.Application:
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", self._handle)
         return app
+
+    def _in_loop(self, act: Callable[[], _T]) -> _T:
+        loop = self._loop
+        if loop is None or not loop.is_running() or loop is _running_loop():
+            return act()
+        return asyncio.run_coroutine_threadsafe(_called(act), loop).result()
 
     def _series(self, symbol: str, interval: str) -> Series:
         try:
@@ -256,6 +364,10 @@ class StandInVenue:
             raise ConfigError(f"{symbol} {interval}: the stand-in has none: {error}") from error
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if is_upgrade(request):
+            return await self._sockets.handle(request)
+        if self._network.blocks():
+            return await self._network.swallow(request)
         now_ms = self.now_ms()
         path, query = request.path, dict(request.query)
         self._counts[path] += 1
@@ -312,6 +424,25 @@ class StandInVenue:
         except Refused as error:
             return Answer(error.status, error.body, {})
         return Answer(200, body if fault is None else broken(body, fault), {})
+
+
+def _share(tombstones: float, market: MarketName) -> float:
+    if not 0 <= tombstones <= 1 or (tombstones and market != "spot"):
+        raise ConfigError(
+            f"tombstones {tombstones!r} on {market}: a share from 0 to 1, and only spot has them"
+        )
+    return tombstones
+
+
+async def _called(act: Callable[[], _T]) -> _T:
+    return act()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _refusal_answer(refusal: Refusal) -> Answer:

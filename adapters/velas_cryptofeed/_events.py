@@ -1,0 +1,116 @@
+"""cryptofeed's own event objects as velas models, for the generic venues."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from velas.interval import Interval
+from velas.models import BookTicker, Candle, Trade
+from velas_cryptofeed._errors import BadMessage
+
+__all__ = ["book_ticker", "candle", "trade", "trade_numbers"]
+
+_MS_FROM = 1e11  # a time above this is in ms already: some parsers pass the venue's on
+_UNKNOWN = Decimal("NaN")
+
+
+def candle(event: Any, symbol: str, interval: Interval) -> Candle:
+    """Return the candle of a cryptofeed Candle.
+
+    `close_time` follows from the interval, as parsers disagree on it. A venue that does
+    not say whether a candle is closed sends forming ones. Columns cryptofeed drops are None.
+
+    Raises:
+        BadMessage: a price, volume or time that is no finite number.
+    """
+    opened = _ms(event.start)
+    trades = event.trades
+    return Candle(
+        symbol=symbol,
+        interval=interval.name,
+        timestamp=opened,
+        open=_number(event.open),
+        high=_number(event.high),
+        low=_number(event.low),
+        close=_number(event.close),
+        volume=_number(event.volume),
+        close_time=interval.end_of(opened) - 1,
+        trades=trades if type(trades) is int else None,
+        is_closed=event.closed is True,
+        source="ws",
+    )
+
+
+def trade(event: Any, symbol: str, numbers: Iterator[int]) -> Trade:
+    """Return the trade of a cryptofeed Trade.
+
+    A numeric id becomes an int. Where the venue has none, `numbers` makes one up that
+    says nothing but that the trades differ.
+
+    Raises:
+        BadMessage: a price, amount or time that is no finite number.
+    """
+    at = _ms(event.timestamp)
+    given = event.id
+    name: int | str = f"{at}-{next(numbers)}" if given in (None, "") else str(given)
+    if isinstance(name, str) and name.isascii() and name.isdigit():
+        name = int(name)
+    return Trade(
+        symbol=symbol,
+        id=name,
+        timestamp=at,
+        price=_decimal(event.price),
+        quantity=_decimal(event.amount),
+        is_buyer_maker=event.side == "sell",
+    )
+
+
+def trade_numbers() -> Iterator[int]:
+    """Return the source of numbers for trades without an id."""
+    return count(1)
+
+
+def book_ticker(event: Any, symbol: str) -> BookTicker:
+    """Return best bid and ask of a cryptofeed Ticker; it has no quantities: NaN.
+
+    Raises:
+        BadMessage: a price that is no finite number.
+    """
+    at = event.timestamp
+    return BookTicker(
+        symbol=symbol,
+        bid=_decimal(event.bid),
+        bid_quantity=_UNKNOWN,
+        ask=_decimal(event.ask),
+        ask_quantity=_UNKNOWN,
+        timestamp=None if at is None else _ms(at),
+    )
+
+
+def _ms(value: Any) -> int:
+    number = _number(value)
+    return round(number if number > _MS_FROM else number * 1000)
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise BadMessage(f"expected a number, not {value!r}") from error
+    if not math.isfinite(number):
+        raise BadMessage(f"expected a finite number, not {value!r}")
+    return number
+
+
+def _decimal(value: Any) -> Decimal:
+    try:
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
+    except ArithmeticError as error:
+        raise BadMessage(f"expected a number, not {value!r}") from error
+    if not number.is_finite():
+        raise BadMessage(f"expected a finite number, not {value!r}")
+    return number

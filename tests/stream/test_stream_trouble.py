@@ -1,0 +1,188 @@
+"""Bans, budgets, clocks and requests that are refused, on a clock moved by hand."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from streamkit import MINUTE, START, LiveVenue, live, name_of
+
+from velas.adapter import ExchangeAdapter
+from velas.errors import BadRequest, Unavailable
+from velas.errors import Banned as BannedError
+from velas.limit_models import LimiterSnapshot
+from velas.limits import RequestType
+from velas.models import BookTicker
+from velas.status import Banned, BudgetLow, GapAbsent, GapDetected, Recovered, Status, StreamMute
+from velas.stream.trouble import Trouble
+from velas.testing import ManualClock
+
+FIRST = START // MINUTE * MINUTE
+TRADES = ({"channel": "trades", "symbols": ["BTC/USDT"]},)
+
+
+class _Limited(ExchangeAdapter):
+    """An adapter of which only the limiter is looked at."""
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.blocked_until_ms: int | None = None
+        self.limiter = self  # type: ignore[assignment]
+
+    def snapshot(self) -> LimiterSnapshot:
+        return LimiterSnapshot("here", self.used, 1000, self.blocked_until_ms, {})
+
+    async def _ask_markets(self) -> Any: ...
+    async def _ask_time_ms(self) -> Any: ...
+    async def _ask_candles(self, *args: Any) -> Any: ...
+    async def _close(self) -> None: ...
+
+
+@pytest.fixture
+def watched() -> tuple[ManualClock, _Limited, Trouble, list[Status]]:
+    clock, exchange, said = ManualClock(START), _Limited(), list[Status]()
+    return clock, exchange, Trouble(exchange, clock, said.append), said
+
+
+def test_budget_that_is_nearly_spent_is_told_once_until_there_is_room_again(
+    watched: tuple[ManualClock, _Limited, Trouble, list[Status]],
+) -> None:
+    clock, exchange, trouble, said = watched
+    for used in (100, 899, 900, 950, 800, 990, 699, 900):
+        exchange.used = used
+        trouble.look()
+    assert said == [
+        BudgetLow(at_ms=clock.now_ms(), used=900, limit=1000),
+        BudgetLow(at_ms=clock.now_ms(), used=900, limit=1000),
+    ]
+
+
+def test_ban_the_limiter_knows_of_is_told_once(
+    watched: tuple[ManualClock, _Limited, Trouble, list[Status]],
+) -> None:
+    clock, exchange, trouble, said = watched
+    exchange.blocked_until_ms = START + 60_000
+    for _ in range(5):
+        trouble.look()
+        clock.advance(10.0)
+    assert [one.until_ms for one in said if isinstance(one, Banned)] == [START + 60_000]
+    exchange.blocked_until_ms = clock.now_ms() + 60_000
+    trouble.look()
+    assert len(said) == 2
+
+
+async def test_ban_met_by_a_repair_is_told_and_the_candle_comes_when_it_is_over() -> None:
+    async with live() as at:
+
+        def fault(what: str) -> None:
+            if at.clock.now_ms() < START + 90_000:
+                raise BannedError("HTTP 418", until_ms=START + 90_000)
+
+        at.venue.fault = fault
+        await at.run(80.0)
+        assert [one.until_ms for one in at.told(Banned)] == [START + 90_000]
+        assert at.closed() == []
+        await at.run(60.0)
+        assert name_of(at.closed()[0].timestamp) == 0
+
+
+async def test_everything_asked_goes_by_the_live_lane() -> None:
+    subscribe = (
+        {"channel": "candles", "symbols": ["BTC/USDT"], "intervals": ["1m"]},
+        {"channel": "trades", "symbols": ["BTC/USDT"]},
+        {"channel": "book_ticker", "symbols": ["BTC/USDT"]},
+    )
+    async with live(subscribe=subscribe, mute_after_s=10.0) as at:
+        at.venue.first_trade_id = 1300
+        at.feed.say(at.venue.trade(1000), at.venue.trade(1200))
+        await at.run(200.0)
+    assert set(at.venue.asked) == {"candles", "trades", "book_ticker", "forming"}
+    assert at.venue.lanes == {RequestType.LIVE}
+
+
+async def test_venue_with_another_clock_is_followed_by_its_clock() -> None:
+    def venue(clock: ManualClock) -> LiveVenue:
+        return LiveVenue(clock, ahead_ms=7 * MINUTE + 20_000)
+
+    async with live(venue=venue) as at:
+        await at.run(136.0)
+        assert [name_of(one.timestamp) for one in at.closed()] == [7, 8, 9]
+
+
+async def test_venue_clock_that_drifts_is_measured_again() -> None:
+    async with live() as at:
+        at.venue.ahead_ms = -30_000  # it was set back
+        await at.run(400.0)
+        due = (at.venue.now_ms() - FIRST) // MINUTE
+        assert [name_of(one.timestamp) for one in at.closed()] == list(range(due))
+        assert len(at.told(GapDetected)) <= 1
+
+
+async def test_venue_clock_that_cannot_be_measured_again_is_carried_on() -> None:
+    async with live() as at:
+
+        def fault(what: str) -> None:
+            if what == "time":
+                raise Unavailable("down")
+
+        at.venue.fault = fault
+        await at.run(150.0)
+        assert [name_of(one.timestamp) for one in at.closed()] == [0, 1]
+
+
+async def test_trades_too_old_to_look_up_are_declared_absent_with_the_venues_words() -> None:
+    async with live(subscribe=TRADES) as at:
+
+        def fault(what: str) -> None:
+            raise BadRequest("-4166 only the last 48 hours")
+
+        at.venue.fault = fault
+        at.feed.say(at.venue.trade(1000), at.venue.trade(1500))
+        await at.run(2.0)
+        (absent,) = at.told(GapAbsent)
+        assert absent.missing == 499
+        assert "-4166" in absent.reason
+        assert [one.id for one in at.trades()] == [1000, 1500]
+
+
+async def test_frames_that_are_only_late_are_not_called_mute() -> None:
+    async with live(mute_after_s=20.0) as at:
+        at.feed.say(at.venue.forming(FIRST, 1))
+        await at.run(21.0)  # asked by now
+        assert "forming" in at.venue.asked
+        at.feed.say(at.venue.forming(FIRST, 2))
+        await at.run(8.0)
+        assert at.told(StreamMute) == []
+
+
+async def test_quiet_market_is_asked_less_and_less_often() -> None:
+    def venue(clock: ManualClock) -> LiveVenue:
+        return LiveVenue(clock, quiet=True)
+
+    subscribe = ({"channel": "candles", "symbols": ["BTC/USDT"], "intervals": ["5m"]},)
+    async with live(venue=venue, mute_after_s=10.0, subscribe=subscribe) as at:
+        at.venue.asked.clear()
+        await at.run(240.0)
+        assert 3 <= at.venue.asked.count("forming") <= 10
+
+
+async def test_socket_that_stays_mute_is_rotated_again_but_not_at_every_look() -> None:
+    async with live(mute_after_s=10.0) as at:
+        await at.run(600.0)
+        assert 2 <= len(at.feed.rotated) <= 5
+
+
+async def test_recovered_series_is_polled_no_more() -> None:
+    subscribe = ({"channel": "book_ticker", "symbols": ["BTC/USDT"]},)
+    async with live(subscribe=subscribe, mute_after_s=10.0) as at:
+        await at.run(30.0)
+        one = Decimal(1)
+        at.feed.say(BookTicker("BTC/USDT", one, one, one, one, None, 1))
+        await at.run(1.0)
+        assert len(at.told(Recovered)) == 1
+        at.venue.asked.clear()
+        for update in range(2, 20):
+            at.feed.say(BookTicker("BTC/USDT", one, one, one, one, None, update))
+            await at.run(3.0)
+        assert at.venue.asked == []

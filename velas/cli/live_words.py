@@ -1,0 +1,129 @@
+"""Live events in words: one line for people of everything a stream can say."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from velas import status as said
+from velas.cli.output import count, moment
+from velas.models import VENUE, BookTicker, Candle, Trade
+
+if TYPE_CHECKING:
+    from velas.protocols import Event
+
+__all__ = ["event_text", "number", "span", "status_text", "time_of_day"]
+
+_MINUTE_S = 60.0
+
+
+def event_text(event: Event) -> str:
+    """Return a candle, a trade or a book ticker as one line."""
+    if isinstance(event, Candle):
+        prices = " ".join(map(number, (event.open, event.high, event.low, event.close)))
+        closed = f"#{event.sequence}" if event.is_closed else "forming"
+        return (
+            f"{moment(event.timestamp)}  {event.symbol} {event.interval}  {prices}  "
+            f"vol {number(event.volume)}  {closed} {event.source}"
+        )
+    if isinstance(event, Trade):
+        side = "sell" if event.is_buyer_maker else "buy"
+        return (
+            f"{moment(event.timestamp)}  {event.symbol}  {side} {event.quantity:f} "
+            f"at {event.price:f}  id {event.id}"
+        )
+    return _ticker(event)
+
+
+def status_text(status: said.Status) -> str:
+    """Return a status event as one line, with the local time it was noticed at."""
+    words = _WORDS.get(type(status))
+    text = status.status if words is None else words(status)
+    return f"{time_of_day(status.at_ms)} {_about(status)}{text}"
+
+
+def time_of_day(ts_ms: int) -> str:
+    """Return the UTC time of day to the second."""
+    return dt.datetime.fromtimestamp(ts_ms // 1000, dt.UTC).strftime("%H:%M:%S")
+
+
+def number(value: float) -> str:
+    """Return a price or a volume with the digits it has, ten at most."""
+    text = format(value, ".10g")
+    return format(value, ".10f").rstrip("0").rstrip(".") if "e-" in text else text
+
+
+def span(seconds: float) -> str:
+    """Return a duration in the unit that suits it."""
+    if seconds < _MINUTE_S:
+        return f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _ticker(ticker: BookTicker) -> str:
+    at = "-" if ticker.timestamp is None else moment(ticker.timestamp)
+    return (
+        f"{at}  {ticker.symbol}  bid {ticker.bid:f} ({ticker.bid_quantity:f})  "
+        f"ask {ticker.ask:f} ({ticker.ask_quantity:f})"
+    )
+
+
+def _about(status: said.Status) -> str:
+    if isinstance(status, said.ConnectionStatus):
+        return f"{status.connection}: "
+    if isinstance(status, said.SeriesStatus):
+        return f"{status.symbol} {status.interval or status.channel.replace('_', ' ')}: "
+    return ""
+
+
+def _hole(gap: said.GapEvent) -> str:
+    if gap.channel != "candles":
+        return f"{count(gap.missing)} trades from id {gap.start_ms} on"
+    what = "candle" if gap.missing == 1 else "candles"
+    return f"{count(gap.missing)} {what} from {moment(gap.start_ms)} on"
+
+
+def _absent(gap: said.GapAbsent) -> str:
+    why = "the venue has none" if gap.reason == VENUE else f"LOST: {gap.reason}"
+    return f"{_hole(gap)} will not come: {why}"
+
+
+def _revised(revised: said.CandleRevised) -> str:
+    before, after = revised.before, revised.after
+    return (
+        f"the venue revised {moment(after.timestamp)}: close {number(before.close)} -> "
+        f"{number(after.close)}, volume {number(before.volume)} -> {number(after.volume)}"
+    )
+
+
+def _banned(ban: said.Banned) -> str:
+    until = "for now" if ban.until_ms is None else f"until {moment(ban.until_ms)}"
+    return f"the venue refuses requests {until}: {ban.reason}"
+
+
+# Any: each of these reads one kind of status, as its key says
+_WORDS: dict[type[said.Status], Callable[[Any], str]] = {
+    said.Connected: lambda one: f"connected, {count(one.streams)} streams",
+    said.Disconnected: lambda one: f"disconnected: {one.reason}",
+    said.Reconnecting: lambda one: f"next attempt in {span(one.delay_s)} ({one.attempt} failed)",
+    said.Rotated: lambda one: f"replaced by a new connection: {one.reason}",
+    said.BadFrame: lambda one: f"a frame was skipped: {one.reason}",
+    said.StreamMute: lambda one: f"mute for {span(one.silent_s)} although the venue has news",
+    said.FellBack: lambda one: f"served by REST from now on: {one.reason}",
+    said.Recovered: lambda one: f"served by the socket again, after {span(one.after_s)}",
+    said.GapDetected: lambda one: f"gap, {_hole(one)}; asking by REST",
+    said.GapFilled: lambda one: f"gap filled, {_hole(one)}",
+    said.GapAbsent: _absent,
+    said.CandleRevised: _revised,
+    said.BudgetLow: lambda one: (
+        f"request budget low: {count(one.used)} of {count(one.limit)} are spent"
+    ),
+    said.Banned: _banned,
+    said.ConsumerSlow: lambda one: f"{count(one.waiting)} events wait to be shown: {one.what}",
+    said.CallbackFailed: lambda one: f"the callback {one.callback} raised: {one.error!r}",
+    said.StoreFailed: lambda one: f"NOT STORED, will be tried again: {one.error}",
+}

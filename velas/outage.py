@@ -1,0 +1,114 @@
+"""The one way to a venue that several tasks share: waits failures out, says each once."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TypeVar
+
+from velas.clock import Clock
+from velas.errors import Banned, RateLimited, Transient
+from velas.status import Banned as BannedStatus
+from velas.status import Connected, Disconnected, Status
+
+__all__ = ["Line"]
+
+_LOG = logging.getLogger(__name__)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+T = TypeVar("T")
+
+
+class Line:
+    """Asks a venue until it answers; reports when it stops answering and when it is back.
+
+    However many callers fail at the same time, it is one outage: `Disconnected` with the
+    first failure, `Connected` once nobody waits for an answer in vain any more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connection: str,
+        *,
+        clock: Clock,
+        report: Callable[[Status], None],
+        streams: Callable[[], int],
+        rng: random.Random,
+    ) -> None:
+        self._name = name
+        self._connection = connection
+        self._clock = clock
+        self._report = report
+        self._streams = streams
+        self._random = rng
+        self._failing: set[Hashable] = set()
+        self._up: bool | None = None  # None: nothing was asked yet
+        self._banned_until_ms = 0
+
+    async def ask(self, caller: Hashable, request: Callable[[], Awaitable[T]]) -> T:
+        """Return what `request` returns in the end; `Transient` failures are waited out.
+
+        Raises:
+            Exception: whatever else `request` raises.
+        """
+        failures = 0
+        try:
+            while True:
+                try:
+                    answer = await request()
+                except Transient as error:
+                    failures += 1
+                    pause_s = self._pause_s(error, failures)
+                    self._note(caller, error, pause_s)
+                else:
+                    self._answered(caller)
+                    return answer
+                await self._clock.sleep(pause_s)
+        finally:
+            self._failing.discard(caller)
+
+    def _answered(self, caller: Hashable) -> None:
+        self._failing.discard(caller)
+        if self._up or self._failing:
+            return
+        _LOG.info("%s: the venue answers", self._name)
+        self._up = True
+        self._report(
+            Connected(
+                at_ms=self._clock.now_ms(), connection=self._connection, streams=self._streams()
+            )
+        )
+
+    def _note(self, caller: Hashable, error: Transient, pause_s: float) -> None:
+        if isinstance(error, Banned):
+            self._note_ban(error, pause_s)
+            return
+        self._failing.add(caller)
+        if self._up is False:
+            _LOG.debug("%s: again in %.1f s: %s", self._name, pause_s, error)
+            return
+        self._up = False
+        _LOG.info("%s: the venue does not answer: %s", self._name, error)
+        self._report(
+            Disconnected(at_ms=self._clock.now_ms(), connection=self._connection, reason=str(error))
+        )
+
+    def _note_ban(self, error: Banned, pause_s: float) -> None:
+        now_ms = self._clock.now_ms()
+        if now_ms < self._banned_until_ms:
+            return
+        self._banned_until_ms = now_ms + int(pause_s * 1000)
+        _LOG.warning("%s: banned for %.0f s: %s", self._name, pause_s, error)
+        self._report(BannedStatus(at_ms=now_ms, until_ms=error.until_ms, reason=str(error)))
+
+    def _pause_s(self, error: Transient, failures: int) -> float:
+        longest_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10))
+        pause_s = self._random.uniform(longest_s / 2, longest_s)
+        named_s = None
+        if isinstance(error, Banned) and error.until_ms is not None:
+            named_s = (error.until_ms - self._clock.now_ms()) / 1000
+        elif isinstance(error, (Banned, RateLimited)):
+            named_s = error.retry_after_s
+        # spread over a little, so that not everybody comes in the first millisecond
+        return pause_s if named_s is None or named_s <= 0 else named_s + min(pause_s, 1.0)
