@@ -16,6 +16,7 @@ import pandas as pd
 
 from benchmarks.live_frames import MINUTE_MS, START_MS
 from benchmarks.tables import show
+from velas.errors import ExchangeError
 from velas.interval import Interval
 from velas.models import Candle
 from velas.settings import Stream as StreamSettings
@@ -26,36 +27,46 @@ from velas_cryptofeed import BinanceSpotFeed
 
 __all__ = ["resync"]
 
-_SERIES = 60
 _STEADY_S = 130.0  # of venue time, before the cut
-_LATER_S = 60.0  # and after the series are whole: who still asks then?
+_MARGIN_MS = 2_000  # how long after its end REST has a candle
 _PATIENCE_S = 600.0
 
 
-@attrs.define
-class _Asked:
-    """Counts pages of candles by who asks, before an exchange sends them."""
+@attrs.frozen
+class _Page:
+    """A request for candles that was answered: who asked, from where on, when it ended."""
 
-    by: Counter[str] = attrs.Factory(Counter)
-    failed: Counter[str] = attrs.Factory(Counter)
+    who: str
+    start_ms: int
+    ended_ms: int
 
 
 class _Counting(BinanceSpot):
-    asked: _Asked
+    """Notes every answered page."""
+
+    pages: list[_Page]
+    failed: int
 
     async def fetch_candles(self, symbol: str, interval: Any, **wanted: Any) -> pd.DataFrame:
-        """Count, then ask; `start_ms` and so on as ever."""
+        """Ask, and take note; `start_ms` and so on as ever."""
         who = _who()
-        self.asked.by[who] += 1
         try:
-            return await super().fetch_candles(symbol, interval, **wanted)
-        except Exception:
-            self.asked.failed[who] += 1
+            frame = await super().fetch_candles(symbol, interval, **wanted)
+        except ExchangeError:
+            self.failed += 1
             raise
+        self.pages.append(_Page(who, wanted.get("start_ms") or 0, self.clock.now_ms()))
+        return frame
+
+    async def fetch_forming_candle(self, symbol: str, interval: Any) -> Candle | None:
+        """Ask, and take note."""
+        candle = await super().fetch_forming_candle(symbol, interval)
+        self.pages.append(_Page("forming", self.clock.now_ms(), self.clock.now_ms()))
+        return candle
 
 
-def resync(*, factor: float, cut_s: float, series: int = _SERIES) -> None:
-    """Run it and print the requests."""
+def resync(*, factor: float, cut_s: float = 600.0, series: int = 60) -> None:
+    """Cut for `cut_s` of a clock that is `factor` times as fast, and print the requests."""
     logging.getLogger("velas").setLevel(logging.ERROR)
     logging.getLogger("velas_cryptofeed").setLevel(logging.CRITICAL)
     asyncio.run(_run(factor, cut_s, series))
@@ -68,7 +79,7 @@ async def _run(factor: float, cut_s: float, series: int) -> None:
         StandInVenue(symbols=ids, clock=clock, connection_limit=0) as venue,
         _Counting(url=venue.rest_url, clock=clock) as exchange,
     ):
-        exchange.asked = _Asked()
+        exchange.pages, exchange.failed = [], 0
         feed = BinanceSpotFeed(exchange, url=venue.ws_url, clock=clock)
         settings = StreamSettings(memory_candles=5)
         async with Stream(exchange, feed, settings=settings, clock=clock) as stream:
@@ -84,41 +95,32 @@ async def _run(factor: float, cut_s: float, series: int) -> None:
 async def _cut(
     venue: StandInVenue, exchange: _Counting, clock: ScaledClock, heard: _Heard, cut_s: float
 ) -> None:
-    before = heard.least_ms()
+    before_ms = heard.least_ms()
     venue.offline(cut_s)
-    asked, sent = exchange.asked, exchange.usage.requests
-    asked.by.clear()
+    sent = exchange.usage.requests
+    exchange.failed = 0
     await clock.sleep(cut_s)
-    back_ms, arrived, offline = venue.now_ms(), venue.count("/klines"), asked.by.total()
-    tries = exchange.usage.requests - sent
-    asked.by.clear()
-    asked.failed.clear()
-    wanted_ms = Interval("1m").floor(back_ms - 3_000) - MINUTE_MS
-    whole_s = await _until(lambda: heard.least_ms() >= wanted_ms, clock, _PATIENCE_S)
-    needed, by = venue.count("/klines") - arrived, dict(asked.by)
-    failed = dict(asked.failed)
-    await clock.sleep(_LATER_S)
-    later = venue.count("/klines") - arrived - needed
-    lost = (wanted_ms - before) // MINUTE_MS
-    _print(len(heard.opens), lost, whole_s, needed, by)
-    print(
-        f"\nwhile it was dead: {offline} pages asked for, {tries} requests tried; "
-        f"begun then or after and failed: {failed or 'none'}"
-        f"\nin the {_LATER_S:g} s after that: {later} requests for candles; "
-        f"all since the return, by who asks: {dict(asked.by)}"
+    back_ms, arrived = venue.now_ms(), venue.count("/klines")
+    tries, failed = exchange.usage.requests - sent, exchange.failed
+    lost_ms = Interval("1m").floor(back_ms - _MARGIN_MS) - MINUTE_MS  # the last that was missed
+    whole_s = await _until(lambda: heard.least_ms() >= lost_ms, clock, _PATIENCE_S)
+    needed = [page for page in exchange.pages if page.ended_ms >= back_ms]
+    arrived = venue.count("/klines") - arrived
+    resyncs = Counter(
+        page.who for page in needed if page.who != "check" and page.start_ms <= lost_ms
     )
-
-
-def _print(series: int, lost: int, whole_s: float, needed: int, by: dict[str, int]) -> None:
-    rest = by.get("check", 0)
+    others = Counter(page.who for page in needed)
+    others.subtract(resyncs)
+    count = len(heard.opens)
     show(
-        ["series", "candles each", "whole after s", "kline requests", "of them checks", "a series"],
-        [
-            [str(series), str(lost), f"{whole_s:.1f}", str(needed), str(rest),
-             f"{(needed - rest) / series:.2f}"]
-        ],
+        ["series", "candles each", "whole after s", "resync requests", "a series", "in all"],
+        [[str(count), str((lost_ms - before_ms) // MINUTE_MS), f"{whole_s:.1f}",
+          str(resyncs.total()), f"{resyncs.total() / count:.2f}", str(arrived)]],
     )  # fmt: skip
-    print(f"by who asks: {by}")
+    print(
+        f"resync requests, by who asked: {dict(resyncs)}; others of that time: {dict(+others)}"
+        f"\nwhile all was dead {tries} tries were made, {failed} requests given up"
+    )
 
 
 @attrs.define

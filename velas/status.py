@@ -13,6 +13,7 @@ __all__ = [
     "CallbackFailed",
     "CandleRevised",
     "Connected",
+    "ConnectionStatus",
     "ConsumerSlow",
     "Disconnected",
     "FellBack",

@@ -2,12 +2,14 @@
 
 The first line is the header, each further one a `velas.feed.Frame`, the last one says
 when the recording ended and how many frames it has; a tape without it was cut short.
+In front of that one may stand what REST had to say afterwards, see `velas.tape_rest`.
 
     {"velas_tape": 1, "exchange": "binance_spot", "started_ms": ..., "source": "...",
      "subscriptions": [["candles", "BTC/USDT", "1m"], ...], "markets": [{...}, ...]}
     ["o", "<connection>", <received_ns>]
     ["t", "<connection>", <received_ns>, "<the message as it came>"]
     ["c", "<connection>", <received_ns>, "<reason>"]
+    {"rest": "candles", ...}
     {"ended_ms": ..., "frames": ...}
 """
 
@@ -38,6 +40,7 @@ _VERSION = 1
 _GZIP = 31  # zlib's word for a gzip container; its header has no time and no name
 _MAGIC = b"\x1f\x8b"
 _LEVEL = 9
+_REST = b'{"rest":'
 _CHUNK = 1 << 14  # zlib makes at most a thousand times as much of it
 _LONGEST = 1 << 24  # bytes of one line
 _FLUSH_NS = 2_000_000_000
@@ -59,7 +62,8 @@ _LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{48,}")
 class Header:
     """What a tape says of itself: the adapter's name, when it began, what was subscribed.
 
-    `markets` are those of the subscribed symbols, without the venue's own filters.
+    `markets` are those of the subscribed symbols, without the venue's own filters. `rest`
+    says that REST was asked too, see `velas.tape_rest`.
     """
 
     exchange: str
@@ -67,6 +71,7 @@ class Header:
     subscriptions: tuple[Subscription, ...]
     markets: tuple[Market, ...]
     source: str = ""
+    rest: bool = False
 
 
 @attrs.frozen
@@ -79,6 +84,18 @@ class Tape:
     def frames(self) -> Frames:
         """Return an iterator over the frames in the order they came."""
         return Frames(self.path)
+
+    def rest(self) -> Iterator[Mapping[str, Any]]:
+        """Iterate over what REST had to say, as it was written; passes over the frames.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        for number, line in enumerate(_Lines(self.path), 1):
+            if number > 1 and line.startswith(_REST):
+                row = _parsed(self.path, line, number)
+                if isinstance(row, dict):
+                    yield row
 
 
 class Frames(Iterator[Frame]):
@@ -113,7 +130,8 @@ class Frames(Iterator[Frame]):
         for line in lines:
             row = _parsed(self._path, line, self.count + 2)
             if isinstance(row, dict):
-                self._end(row)
+                if "rest" not in row:
+                    self._end(row)
                 continue
             if self.ended_ms is not None:
                 raise _damaged(self._path, "frames follow its end")
@@ -204,6 +222,10 @@ class TapeWriter:
         self._last_ns = max(self._last_ns, frame.received_ns)
         if self._pending > _FLUSH_BYTES or self._last_ns - self._flushed_ns >= _FLUSH_NS:
             self.flush()
+
+    def write_rest(self, what: str, document: Mapping[str, object]) -> None:
+        """Append what REST had to say, once the frames are written."""
+        self._line({"rest": what, **document})
 
     def flush(self) -> None:
         """Hand everything written so far to the operating system."""
@@ -360,6 +382,7 @@ def _header_document(header: Header) -> dict[str, object]:
         "exchange": header.exchange,
         "started_ms": header.started_ms,
         "source": header.source,
+        "rest": header.rest,
         "subscriptions": [
             [one.channel, one.symbol, *([one.interval] if one.interval else [])]
             for one in header.subscriptions
@@ -378,6 +401,7 @@ def _header(document: Mapping[str, Any]) -> Header:
         subscriptions=tuple(_subscription(*one) for one in document["subscriptions"]),
         markets=tuple(_market(one) for one in document["markets"]),
         source=str(document.get("source", "")),
+        rest=document.get("rest") is True,
     )
 
 

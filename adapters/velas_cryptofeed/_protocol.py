@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import attrs
@@ -108,13 +108,13 @@ def dial(sink: Sink, address: str, ids: Mapping[str, str], *, futures: bool) -> 
     with listing(BINANCE_FUTURES if futures else BINANCE, ids):
         feed = kind(subscription={TICKER: list(ids)}, config=CONFIG)
         feed.velas_aims(sink, address)
-        (parts,) = feed.connect()
+        (parts,) = cast("list[tuple[Any, ...]]", feed.connect())  # of 4 in 2.x, of 3 since
     connection, subscribe, handle = parts[:3]
     connection.address = address
     return Session(
         connection=connection,
-        subscribe=cast("Callable[[Any], Awaitable[None]]", subscribe),
-        handle=cast("Callable[[Any, Any, float], Awaitable[None]]", handle),
+        subscribe=subscribe,
+        handle=handle,
         prefix=DATA,
         judge=judge,
         release=lambda: forget(connection, feed.http_conn),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ PING_EVERY_S = 20.0
 PONG_WITHIN_S = 20.0
 _PONG_AT_LEAST_REAL_S = 0.25  # however fast a test's clock runs, this machine may stall
 _CLOSE_WITHIN_S = 0.5
+_DRAIN_WITHIN_S = 5.0
 _MAX_FRAME_BYTES = 4 * 2**20
 _LOG = logging.getLogger(__name__)
 _OPTIONS = {
@@ -58,6 +59,10 @@ class Host(Protocol):
         """Report a frame that was skipped."""
         ...
 
+    async def end(self, tasks: Iterable[asyncio.Future[None]]) -> None:
+        """Cancel tasks and wait for them, but for one that is closing the feed."""
+        ...
+
     def record(self) -> Callable[[Frame], None] | None:
         """Return what takes the raw frames, if anything."""
         ...
@@ -73,6 +78,7 @@ class Socket:
         self.opened_s = 0.0
         self.reason = ""  # why it ended
         self.retry_after_s = 0.0  # the least the venue wants to be left alone
+        self._over = False
         self._host = host
         self._session: Session = plan.dial()
         self._task = asyncio.ensure_future(self._run())
@@ -84,10 +90,23 @@ class Socket:
         return self._task.done()
 
     async def drop(self, reason: str) -> None:
-        """Close it, politely but not for long."""
+        """Close it, politely but not for long; deliver nothing more.
+
+        If it is a callback of this very socket that closes the feed, the socket is left
+        to end as soon as the callback returns.
+        """
         self.reason = self.reason or reason
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self._over = True
+        await self._host.end([self._task])
+
+    async def retire(self, reason: str) -> None:
+        """Close it, but deliver what has arrived first; interrupts no callback at work."""
+        self.reason = self.reason or reason
+        websocket = self._session.connection.conn
+        if websocket is not None:
+            await websocket.close()
+            await asyncio.wait([self._task], timeout=_DRAIN_WITHIN_S)
+        await self.drop(reason)
 
     # -- the task --------------------------------------------------------------------
 
@@ -133,7 +152,7 @@ class Socket:
         handle, connection, prefix = session.handle, session.connection, session.prefix or ""
         edge = len(prefix)
         frame = await self._first(receive)
-        while True:
+        while not self._over:
             try:
                 if frame.startswith(prefix) and frame[edge] != "!":
                     await handle(frame, connection, 0.0)
@@ -147,7 +166,7 @@ class Socket:
     async def _pump_all(self, session: Session, receive: _Receive) -> None:
         now_ms = self._host.clock.now_ms
         frame = await self._first(receive)
-        while True:
+        while not self._over:
             try:
                 await session.handle(frame, session.connection, now_ms() / 1000)
             except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from velas.clock import Clock
 from velas.feed import FeedAdapter, Frame
@@ -99,6 +99,10 @@ class Wire:
         at_ms = self.clock.now_ms()
         self._feed.report(BadFrame(at_ms=at_ms, connection=self.plan.name, reason=reason))
 
+    async def end(self, tasks: Iterable[asyncio.Future[None]]) -> None:
+        """Cancel tasks and wait for them, but for one that is closing the feed."""
+        await self._feed.end(tasks)
+
     def record(self) -> Callable[[Frame], None] | None:
         """Return what takes the raw frames, if anything."""
         return self._feed.on_frame
@@ -159,7 +163,8 @@ class Wire:
 
     async def _take_over(self, old: Socket, fresh: Socket, reason: str) -> None:
         lost = old.done
-        await self._drop(old, f"rotated: {reason}")
+        await old.retire(f"rotated: {reason}")
+        await self._drop(old, "")
         if self._current is fresh:  # the old one was gone before, and that is told
             return
         if lost:

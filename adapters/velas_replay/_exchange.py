@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from decimal import Decimal
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, cast
@@ -24,7 +25,9 @@ from velas.models import (
     Usage,
 )
 from velas.protocols import FormingCandles
+from velas.tape import load_tape
 from velas_replay import _route
+from velas_replay._aside import TapeExchange
 from velas_replay._clock import answering
 from velas_replay._scrub import HOST
 from velas_replay._still import FreeLimiter, StoppedClock
@@ -75,11 +78,17 @@ class ReplayExchange:
         )
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, ledger: Ledger | None = None) -> Self:
+    def from_settings(
+        cls, settings: Settings, *, ledger: Ledger | None = None
+    ) -> Self | TapeExchange:
         """Return the exchange for `replay.recording`, made with `replay.exchange`.
 
-        The ledger is left alone: a recording knows no bans.
+        With nothing but a `replay.tape` it is the tape's own. The ledger is left alone: a
+        recording knows no bans.
         """
+        tape = settings.replay.tape
+        if settings.replay.recording is None and tape is not None:
+            return TapeExchange(cache(partial(load_tape, tape)))
         if settings.replay.recording is None:
             raise ConfigError(
                 "exchange 'replay' needs a recording: set replay.recording to a file such as "

@@ -19,8 +19,8 @@ from velas.errors import ConfigError, FeedError, Unsupported
 from velas.feed import FeedAdapter, Frame
 from velas.models import BookTicker, Candle, Subscription, Trade
 from velas.tape import Tape, load_tape
+from velas_replay._aside import TapeExchange
 from velas_replay._clock import FastClock, PacedClock, TapeClock, hold_up_frames
-from velas_replay._markets import TapeMarkets
 
 if TYPE_CHECKING:
     from velas.config import Settings
@@ -36,7 +36,8 @@ _SHOWN = 6
 class ReplayFeed(FeedAdapter):
     """Plays a tape through the parsing of the feed it was recorded with.
 
-    `exchange` gives the markets; without one they are the tape's. What is subscribed is
+    `exchange` gives the markets; without one it is the tape's own, which also answers
+    requests if the tape was recorded with them (`velas record --with-rest`). What is subscribed is
     delivered, without a subscription everything. `speed` 1.0 or ``"original"`` keeps the
     pace of the recording on `clock`, 10.0 is ten times as fast, None or 0 as fast as
     whoever listens can follow. The feed's own `clock` shows the tape's time: with it, as
@@ -65,8 +66,10 @@ class ReplayFeed(FeedAdapter):
             if factor is None
             else PacedClock(self._started_ns, clock, factor)
         )
-        super().__init__("replay", exchange or TapeMarkets(lambda: self.tape, own), clock=own)
+        super().__init__("replay", exchange or TapeExchange(lambda: self.tape), clock=own)
         self._time = own
+        if isinstance(self.exchange, TapeExchange):
+            self.exchange.clock = own
 
     @classmethod
     def from_settings(

@@ -19,6 +19,7 @@ from velas.limits import reset_shared_limiters
 from velas.models import BookTicker, Candle, Subscription, Trade
 from velas.polling import PollingFeed
 from velas.tape import TapeWriter, load_tape
+from velas.tape_rest import load_rest
 from velas_replay import ReplayFeed
 
 NS = 1_800_000_000_000_000_000
@@ -77,6 +78,7 @@ def test_record_writes_the_frames_and_says_what_came(velas, feed) -> None:
         "messages": 1,
         "connections": 1,
         "events": {"candles": 1, "trades": 1, "book_ticker": 1, "closed_candles": 1},
+        "rest_rows": 0,
         "interrupted": False,
     }
     tape = load_tape("live.tape")
@@ -242,6 +244,7 @@ def test_record_refuses_what_cannot_be(velas, feed, args, says) -> None:
 @pytest.mark.parametrize("exchange", ["binance_spot", "binance_futures"])
 def test_record_of_the_stand_in_replays_to_the_same_events(velas, exchange) -> None:
     args = ("--stand-in", "--seconds", "30", "--cut-after", "8", "--clock-factor", "20")
+    args = (*args, "--with-rest")
     result = velas("--exchange", exchange, "record", "live", *args, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
@@ -257,4 +260,7 @@ def test_record_of_the_stand_in_replays_to_the_same_events(velas, exchange) -> N
     assert all(counted.values())
     assert counted == {name: found["events"][name] for name in counted}
     assert found["connections"] > 1
+    rest = load_rest(load_tape("live.tape"))
+    assert found["rest_rows"] == sum(map(len, (*rest.candles.values(), *rest.trades.values())))
+    assert found["rest_rows"] > 200 + found["events"]["trades"]
     assert load_tape("live.tape").header.source == "the stand-in venue of velas.testing"

@@ -85,6 +85,7 @@ def test_stream_pairs_of_the_settings_that_are_not_listed_are_left_out_and_named
     ("args", "said"),
     [
         (("--symbol", "BTCUSTD", "--interval", "1h"), "no BTCUSTD"),
+        (("--symbol", "BTC/USDT", "--symbol", "X", "--interval", "1h"), "velas: error: no X\n"),
         (("--symbol", "../x"), "cannot name a series"),
         (("--interval", "7m"), "7m"),
         (("--interval", "5m"), "binance_spot has no interval 5m; it has 1h, 2h, 1d"),

@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
+from importlib.metadata import version
 from pathlib import Path
 
 import attrs
@@ -14,8 +15,8 @@ from fakes import FakeExchange
 from realdata import market_data
 
 from velas.feed import FeedAdapter, Frame
-from velas.models import BookTicker, Candle, Trade
-from velas_cryptofeed import BinanceFuturesFeed, BinanceSpotFeed
+from velas.models import BookTicker, Candle, Market, Trade
+from velas_cryptofeed import BinanceFuturesFeed, BinanceSpotFeed, CryptofeedFeed
 
 FEEDS = {"spot": BinanceSpotFeed, "usdm": BinanceFuturesFeed}
 CAPTURES = [
@@ -101,3 +102,55 @@ async def test_capture_every_event_comes_out_once_with_every_field(market: str, 
     assert len(wanted) > 20
     # depth, raw trades and the REST snapshot are neither events nor errors
     assert [by_id(event) for event in events] == wanted
+
+
+@pytest.mark.skipif(int(version("cryptofeed")[0]) > 2, reason="recorded from Kraken's API v1")
+async def test_kraken_capture_every_trade_and_ticker_comes_out_once() -> None:
+    folder = market_data() / "other_venues"
+    recorded = [text for name in ("48", "49") for text in sent(folder / f"KRAKEN.ws.{name}.0")]
+    rows = [json.loads(text) for text in recorded]
+    updates = [row for row in rows if isinstance(row, list)]
+    names = sorted({row[-1] for row in rows if isinstance(row, list)})
+    exchange = KrakenListing(tuple(names))
+    feed = CryptofeedFeed("kraken", exchange)  # type: ignore[arg-type]
+    feed.subscribe("trades", names)
+    feed.subscribe("book_ticker", names)
+    events = await replayed(feed, [Frame("text", "market-0", 0, text) for text in recorded])
+    trades = [event for event in events if isinstance(event, Trade)]
+    assert [(t.symbol, t.price, t.quantity, t.timestamp, t.is_buyer_maker) for t in trades] == [
+        (row[-1], Decimal(one[0]), Decimal(one[1]), round(float(one[2]) * 1000), one[3] == "s")
+        for row in updates
+        if row[-2] == "trade"
+        for one in row[1]
+    ]
+    tickers = [event for event in events if isinstance(event, BookTicker)]
+    assert [(t.symbol, t.bid, t.ask) for t in tickers] == [
+        (row[-1], Decimal(row[1]["b"][0]), Decimal(row[1]["a"][0]))
+        for row in updates
+        if row[-2] == "ticker"
+    ]
+    assert len(trades) > 5
+    assert len(tickers) > 5
+    assert len({trade.id for trade in trades}) == len(trades)
+    assert len(events) == len(trades) + len(tickers)
+
+
+def sent(path: Path) -> Iterator[str]:
+    """Yield what the venue sent in a capture that also has what was sent to it."""
+    for line in path.read_text().splitlines():
+        at, _, message = line.partition(": ")
+        if message and " " not in at:
+            yield message
+
+
+@attrs.frozen
+class KrakenListing:
+    """Markets named as Kraken's sockets name them."""
+
+    names: tuple[str, ...]
+    name: str = "kraken"
+
+    async def market(self, symbol: str) -> Market:
+        base, _, quote = symbol.partition("/")
+        info = {"wsname": symbol}
+        return Market(symbol=symbol, id=base + quote, base=base, quote=quote, info=info)

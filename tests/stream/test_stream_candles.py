@@ -109,6 +109,16 @@ async def test_stream_socket_down_falls_back_at_once_and_comes_back() -> None:
         assert at.told(GapDetected) == []
 
 
+async def test_stream_socket_that_is_up_again_and_quiet_is_not_down() -> None:
+    async with live() as at:
+        at.venue.quiet = True
+        at.feed.drop()
+        await at.run(2.0)
+        at.feed.connect()
+        await at.run(20.0)
+        assert at.told(FellBack) == []
+
+
 async def test_stream_cut_off_from_everything_heals_all_with_one_request() -> None:
     async with live() as at:
         await talk(at, 0)

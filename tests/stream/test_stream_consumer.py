@@ -74,6 +74,7 @@ async def test_trades_for_a_slow_bot_are_held_back_and_all_come_later() -> None:
         await first
         at.venue.first_trade_id = 1200
         at.feed.say(*(at.venue.trade(n) for n in range(1000, 1201)))
+        assert len(at.stream._mailbox) <= 10 + 1
         ids: list[int] = []
 
         async def listen() -> None:

@@ -12,9 +12,10 @@ from fakes import FakeStore
 from streamkit import MINUTE, START, Live, LiveVenue, live, name_of
 
 from velas import frames
+from velas.candles import frame_of
 from velas.errors import StoreFull, Unavailable
-from velas.status import CandleRevised, StoreFailed
-from velas.stream.convert import frame_of
+from velas.models import Candle
+from velas.status import CandleRevised, GapAbsent, StoreFailed
 from velas.testing import ManualClock
 from velas_parquet import ParquetStore
 
@@ -53,6 +54,16 @@ async def test_history_without_a_store_comes_from_rest() -> None:
         memory = at.stream.candles("BTCUSDT", "1m")
         assert [name_of(ms) for ms in memory["timestamp"]] == [-4, -3, -2, -1, 0]
         assert tuple(memory.columns) == frames.COLUMNS
+
+
+async def test_history_of_a_start_just_after_a_close_has_no_seam() -> None:
+    async with live(memory_candles=4, start_ms=FIRST + MINUTE + 900) as at:
+        memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
+        assert [name_of(ms) for ms in memory] == [-4, -3, -2, -1]
+        await at.run(4.0)  # REST has it two seconds after its end
+        memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
+        assert [name_of(ms) for ms in memory] == [-3, -2, -1, 0]
+        assert [name_of(one.timestamp) for one in at.closed()] == [0]
 
 
 async def test_history_with_a_store_fetches_only_what_is_missing_since_and_stores_it() -> None:
@@ -177,6 +188,54 @@ async def test_candle_that_rest_has_otherwise_later_is_told_and_the_store_follow
         if store is not None:
             rows = store.load("BTC/USDT", "1m").set_index("timestamp")["close"]
             assert rows[FIRST] == told.after.close
+
+
+async def test_candle_that_rest_does_not_have_later_is_counted_not_revised() -> None:
+    async with live() as at:
+        await close(at, 0)
+        at.venue.absent = {FIRST}
+        await close(at, 1)
+        await at.run(100.0)
+        assert at.told(CandleRevised) == []
+        assert at.stream.counters["not_found_later"] == 1
+
+
+async def test_rest_that_settles_within_seconds_revises_nothing() -> None:
+    async with live() as at:
+        at.venue.later = {FIRST}
+        await close(at, 0)
+        await at.run(7.0)
+        at.venue.later = set()
+        await at.run(100.0)
+        assert at.told(CandleRevised) == []
+        assert at.stream.counters["checked"] >= 1
+
+
+async def test_gap_statuses_keep_their_place_among_candles_that_wait_for_the_store() -> None:
+    slow = {"now": False}
+
+    def fail(symbol: str) -> None:
+        if slow["now"]:
+            raise StoreFull("not now")
+
+    async with live(store=FakeStore(fail=fail), memory_candles=2) as at:
+        await settle(at)
+        slow["now"] = True
+        at.venue.absent = {FIRST + MINUTE}
+        await close(at, 0)
+        await close(at, 2)
+        await at.run(20.0)
+        assert at.told(GapAbsent) == []  # it comes after a candle that is not durable yet
+        slow["now"] = False
+        for _ in range(4):
+            await at.run(10.0)
+            await settle(at)
+        order = [
+            type(one).__name__
+            for one in at.heard
+            if isinstance(one, GapAbsent) or (isinstance(one, Candle) and one.is_closed)
+        ]
+        assert order[:3] == ["Candle", "GapAbsent", "Candle"]
 
 
 async def test_candle_told_twice_differently_is_checked_at_once() -> None:

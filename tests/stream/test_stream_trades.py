@@ -45,6 +45,15 @@ async def test_trades_out_of_order_and_repeated_are_put_right_without_rest() -> 
         assert at.stream.counters["late"] == 2
 
 
+async def test_trades_overtaken_by_a_tenth_of_a_second_make_no_gap() -> None:
+    async with live(subscribe=TRADES) as at:
+        for number in (1000, 1002, 1001, 1003):
+            at.feed.say(at.venue.trade(number))
+            await at.run(0.1)
+        assert [one.id for one in at.trades()] == [1000, 1001, 1002, 1003]
+        assert at.told(GapDetected) == []
+
+
 async def test_tombstones_count_but_are_not_delivered() -> None:
     async with live(subscribe=TRADES) as at:
         dead = attrs.evolve(at.venue.trade(1001), quantity=Decimal(0))

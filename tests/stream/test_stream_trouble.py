@@ -14,7 +14,16 @@ from velas.errors import Banned as BannedError
 from velas.limit_models import LimiterSnapshot
 from velas.limits import RequestType
 from velas.models import BookTicker
-from velas.status import Banned, BudgetLow, GapAbsent, GapDetected, Recovered, Status, StreamMute
+from velas.status import (
+    Banned,
+    BudgetLow,
+    GapAbsent,
+    GapDetected,
+    GapFilled,
+    Recovered,
+    Status,
+    StreamMute,
+)
 from velas.stream.trouble import Trouble
 from velas.testing import ManualClock
 
@@ -96,6 +105,11 @@ async def test_everything_asked_goes_by_the_live_lane() -> None:
     async with live(subscribe=subscribe, mute_after_s=10.0) as at:
         at.venue.first_trade_id = 1300
         at.feed.say(at.venue.trade(1000), at.venue.trade(1200))
+        at.feed.say(at.venue.forming(FIRST, 1))
+        await at.run(31.0)
+        at.feed.say(at.venue.forming(FIRST + MINUTE, 1))
+        await at.run(5.0)
+        assert len(at.told(GapFilled)) == 2  # repaired, both
         await at.run(200.0)
     assert set(at.venue.asked) == {"candles", "trades", "book_ticker", "forming"}
     assert at.venue.lanes == {RequestType.LIVE}

@@ -99,6 +99,26 @@ def test_candle_track_forming_of_the_next_slot_waits_for_the_close() -> None:
     assert one.forming == candle(1, 5, closed=False)
 
 
+def test_candle_track_before_it_is_open_gives_no_forming_candle() -> None:
+    one = track(opened=False)
+    assert not one.update(candle(0, 5, closed=False))
+    assert one.forming == candle(0, 5, closed=False)
+
+
+def test_candle_track_after_a_close_nothing_is_forming() -> None:
+    one = track()
+    one.update(candle(0, 5, closed=False))
+    one.close(candle(0))
+    assert one.forming is None
+
+
+def test_candle_track_a_later_close_shows_that_the_one_before_is_over() -> None:
+    one = track()
+    one.close(candle(3))
+    assert one.seen_ms == 3 * MINUTE
+    assert one.next_held_ms == 3 * MINUTE
+
+
 def test_candle_track_close_told_differently_again_is_a_contradiction() -> None:
     one = track()
     one.close(candle(0))
@@ -139,6 +159,14 @@ def test_trade_track_any_order_delivers_the_contiguous_beginning(told: list[int]
         while dense in told:
             dense += 1
         assert delivered == list(range(told[0], dense))
+
+
+def test_trade_track_tombstone_behind_a_hole_is_not_delivered() -> None:
+    one = TradeTrack("BTC/USDT", contiguous=True, counters=Counter())
+    one.take(trade(1))
+    one.take(attrs.evolve(trade(3), quantity=Decimal(0)))
+    one.take(trade(4))
+    assert [got.id for got in one.take(trade(2))] == [2, 4]
 
 
 @given(st.lists(st.integers(0, 10), max_size=40))

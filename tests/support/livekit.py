@@ -9,12 +9,12 @@ from typing import Any
 import attrs
 import pandas as pd
 
+from velas.candles import frame_of
 from velas.interval import Interval
 from velas.models import Candle, Trade
 from velas.settings import Stream as StreamSettings
 from velas.status import CandleRevised, GapAbsent, Status
 from velas.stream import Stream
-from velas.stream.convert import frame_of
 from velas.symbols import series_key
 from velas.testing import GeneratedCandles, ScaledClock, SocketFaultPlan, StandInVenue
 from velas_ccxt import BinanceFutures, BinanceSpot

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, Self
@@ -12,6 +12,7 @@ import attrs
 import pandas as pd
 
 from velas.adapter import _lane
+from velas.candles import frame_of
 from velas.errors import UnknownSymbol
 from velas.feed import FeedAdapter
 from velas.interval import Interval
@@ -20,7 +21,6 @@ from velas.models import BookTicker, Candle, Capabilities, Market, Subscription,
 from velas.settings import Stream as StreamSettings
 from velas.status import Connected, Disconnected, Status
 from velas.stream import Stream
-from velas.stream.convert import frame_of
 from velas.testing import ManualClock
 
 __all__ = ["MINUTE", "START", "Live", "LiveVenue", "SpokenFeed", "live", "name_of"]
@@ -281,11 +281,11 @@ async def live(
         {"channel": "candles", "symbols": ["BTC/USDT"], "intervals": ["1m"]},
     ),
     consume: bool = True,
-    callback: Callable[[Any], Awaitable[None] | None] | None = None,
+    start_ms: int = START,
     **settings: Any,
 ) -> AsyncIterator[Live]:
     """Run a stream over a `SpokenFeed` at `START`; what it delivers is in `heard`."""
-    clock = ManualClock(START)
+    clock = ManualClock(start_ms)
     settings.setdefault("memory_candles", 10)
     shop = venue(clock)
     feed = SpokenFeed(shop)

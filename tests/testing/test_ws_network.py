@@ -128,6 +128,17 @@ async def test_venue_in_a_thread_is_struck_from_outside() -> None:
                     pass
 
 
+async def test_venue_runs_in_one_thread_after_another() -> None:
+    venue = StandInVenue(symbols=["BTCUSDT"])
+    for _ in range(2):
+        with venue.in_thread():
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(venue.ws_url + TRADES) as socket,
+            ):
+                assert (await asyncio.wait_for(socket.receive(), 5)).type == aiohttp.WSMsgType.TEXT
+
+
 async def test_venue_hangs_up_on_a_client_that_does_not_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from ws_client import Desk, Socket, desk
 
-from velas.testing import GeneratedCandles, StandInVenue
+from velas.testing import GeneratedCandles, ScaledClock, StandInVenue
 
 CLOSES = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 
@@ -150,6 +150,11 @@ async def test_rules_server_pings_and_drops_who_does_not_answer(
         assert it.venue.open_connections == 1
         await it.clock.run_for(3)
         assert await ending(it) == "no_pong"
+
+
+def test_rules_fast_clock_leaves_a_client_a_real_second_for_its_pong() -> None:
+    slow, fast = (StandInVenue(clock=ScaledClock(factor)) for factor in (2, 600))
+    assert (slow._sockets.law.pong_ms, fast._sockets.law.pong_ms) == (60_000, 600_000)
 
 
 async def test_rules_pong_with_the_payload_keeps_a_spot_connection() -> None:

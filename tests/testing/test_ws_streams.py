@@ -94,6 +94,27 @@ async def test_streams_no_frame_of_a_candle_before_the_last_one_is_closed() -> N
     assert sum(closed for _, closed in order) == 5
 
 
+async def test_streams_coarse_clock_keeps_a_candle_behind_the_close_before_it() -> None:
+    async with desk("futures") as it, it.open("/market/ws/btcusdt@kline_1m") as socket:
+        for _ in range(400):
+            it.clock.advance(2.9)
+            await it.clock.run_for(0)
+        order = [(frame["k"]["t"], frame["k"]["x"]) for frame in await socket.frames()]
+    assert order == sorted(order)
+    assert sum(closed for _, closed in order) == 19
+
+
+async def test_streams_of_one_round_are_in_order_of_time() -> None:
+    names = [f"{one}usdt@{kind}" for one in ("btc", "eth") for kind in ("aggTrade", "kline_1s")]
+    async with desk() as it, it.open(f"/stream?streams={'/'.join(names)}") as socket:
+        await it.clock.run_for(1)
+        it.clock.advance(60)
+        await it.clock.run_for(0)
+        moments = [frame["data"]["E"] for frame in await socket.frames()]
+    assert moments == sorted(moments)
+    assert len(moments) > 200
+
+
 async def test_streams_seconds_without_trades_close_with_no_ids() -> None:
     async with desk() as it, it.open("/ws/btcusdt@kline_1s") as socket:
         await it.clock.run_for(100)

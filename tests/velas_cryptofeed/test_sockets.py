@@ -10,6 +10,7 @@ import pytest
 from fakes import FakeExchange
 from socketpeer import Heard, Line, Peer, kline
 
+from velas import settings as cfg
 from velas.errors import Unsupported
 from velas.feed import FeedAdapter
 from velas.models import Candle, Subscription
@@ -214,17 +215,84 @@ async def test_feed_answered_pings_keep_a_quiet_socket(
     assert heard.names == ["Connected"]
 
 
-async def test_feed_closing_leaves_no_task(
+def own_tasks() -> list[asyncio.Task[object]]:
+    return [task for task in asyncio.all_tasks() if "adapters/velas_cryptofeed" in repr(task)]
+
+
+async def test_feed_closing_leaves_no_task_and_no_connection(
     peer: Peer, heard: Heard, exchange: FakeExchange
 ) -> None:
-    before = asyncio.all_tasks()
     feed = BinanceSpotFeed(exchange, url=peer.url, streams_per_socket=1)
     feed.subscribe("candles", ["BTC/USDT", "ETH/USDT", "SOL/USDT"], intervals=["1m"])
     async with running(feed, heard):
         await heard.until(lambda: heard.names.count("Connected") == 3)
+        assert own_tasks()
+    assert own_tasks() == []
     await peer.until(lambda: all(line.socket.closed for line in peer.lines))
-    mine = {task for task in asyncio.all_tasks() - before if "aiohttp" not in repr(task)}
-    assert not {task for task in mine if "velas" in repr(task)}
+
+
+async def test_feed_closed_by_its_own_callback_ends(
+    peer: Peer, heard: Heard, exchange: FakeExchange
+) -> None:
+    feed = BinanceSpotFeed(exchange, url=peer.url)
+    feed.subscribe("candles", ["BTC/USDT"], intervals=["1m"])
+
+    async def enough(candle: Candle) -> None:
+        heard.event(candle)
+        await feed.aclose()
+
+    feed.on_candle = enough
+    async with asyncio.timeout(5):
+        task = asyncio.ensure_future(feed.run())
+        line = await peer.line(0)
+        for minute in range(5):
+            await line.say(kline(at=minute))
+        await task
+        await peer.until(lambda: line.socket.closed)
+        await asyncio.gather(*own_tasks())
+    assert len(heard.candles) == 1
+
+
+async def test_feed_closing_does_not_wait_for_a_peer_that_is_gone(
+    peer: Peer, heard: Heard, exchange: FakeExchange
+) -> None:
+    release = asyncio.Event()
+
+    async def deaf(_line: Line) -> None:
+        await release.wait()
+
+    peer.on_open = deaf
+    feed = BinanceSpotFeed(exchange, url=peer.url)
+    feed.subscribe("candles", ["BTC/USDT"], intervals=["1m"])
+    async with asyncio.timeout(4):
+        async with running(feed, heard):
+            await heard.until(lambda: heard.names == ["Connected"])
+    release.set()
+    assert own_tasks() == []
+
+
+def test_feed_from_settings_takes_address_and_rotation(exchange: FakeExchange) -> None:
+    ws, stream = cfg.Ws(url="ws://127.0.0.1:9"), cfg.Stream(rotate_after_h=2.0)
+    feed = BinanceSpotFeed.from_settings(cfg.Settings(ws=ws, stream=stream), exchange=exchange)
+    assert (feed._url, feed._rotate_after_s) == ("ws://127.0.0.1:9", 7200.0)
+
+
+@pytest.mark.parametrize(
+    ("feed_class", "address"),
+    [
+        (BinanceSpotFeed, "wss://stream.binance.com:9443/stream?streams=btcusdt@aggTrade"),
+        (BinanceFuturesFeed, "wss://fstream.binance.com/market/stream?streams=btcusdt@aggTrade"),
+    ],
+)
+async def test_feed_without_an_address_goes_to_the_venue(
+    exchange: FakeExchange, feed_class: type[BinanceSpotFeed], address: str
+) -> None:
+    feed = feed_class(exchange)
+    feed.subscribe("trades", ["BTC/USDT"])
+    (plan,) = await feed._plans(await feed.subscriptions())
+    session = plan.dial()
+    session.release()
+    assert session.connection.address == address
 
 
 async def test_feed_callback_that_raises_is_reported_and_the_socket_stays(

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fakes import FakeExchange
-from socketpeer import Heard, Line, Peer, kline
+from socketpeer import MINUTE, Heard, Line, Peer, kline
 
-from velas.models import Subscription
+from velas.models import Candle, Subscription
 from velas.testing import ManualClock, ScaledClock
 from velas_cryptofeed import BinanceSpotFeed
 
@@ -97,6 +97,33 @@ async def test_planned_rotation_happens_by_the_clock(
         await heard.until(lambda: "Rotated" in heard.names)
     await running
     assert "planned" in heard.statuses[-1].reason
+
+
+async def test_rotation_delivers_what_the_old_socket_still_held(
+    peer: Peer, heard: Heard, exchange: FakeExchange
+) -> None:
+    release = asyncio.Event()
+    feed = feed_of(peer, heard, exchange)
+
+    async def slow(candle: Candle) -> None:
+        heard.event(candle)
+        if candle.timestamp == MINUTE:
+            await release.wait()
+
+    feed.on_candle = slow
+    async with feed:
+        running = asyncio.ensure_future(feed.run())
+        old = await peer.line(0)
+        for minute in range(1, 11):
+            await old.say(kline(at=minute))
+        await heard.until(lambda: heard.candles)  # the first is in the callback, nine wait
+        feed.rotate(ONE, "mute")
+        await (await peer.line(1)).say(kline(at=11))
+        await heard.until(lambda: len(heard.candles) == 2)
+        release.set()
+        await heard.until(lambda: "Rotated" in heard.names)
+    await running
+    assert {candle.timestamp // MINUTE for candle in heard.candles} == set(range(1, 12))
 
 
 async def test_second_shutdown_notice_waits_for_the_first_move_to_settle(

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Self
 
+import attrs
 import pytest
-from fakes import FakeExchange
+from fakes import FakeExchange, candles
 
 from velas import registry
 from velas.config import load_settings
@@ -20,7 +21,7 @@ from velas.protocols import Exchange, Feed
 from velas.status import CallbackFailed, Connected, Disconnected, Status
 from velas.tape import Header, TapeWriter
 from velas.testing import ManualClock
-from velas_replay import ReplayFeed
+from velas_replay import ReplayExchange, ReplayFeed
 
 START_MS = 1_700_000_000_000
 CANDLES = Subscription("candles", "BTC/USDT", "1m")
@@ -139,6 +140,9 @@ async def test_replay_delivers_only_what_is_subscribed(make: Callable[..., Path]
     feed = ReplayFeed(make(6))
     feed.subscribe("trades", ["ETHUSDT"])
     assert ids(await collect(feed)) == [1, 3, 5]
+    feed = ReplayFeed(make(6))
+    feed.subscribe("candles", ["BTCUSDT"], intervals=["1m"])
+    assert ids(await collect(feed)) == [0, 2, 4]
 
 
 async def test_replay_subscribes_the_venues_feed_to_what_the_tape_has(
@@ -254,6 +258,18 @@ async def test_replay_clock_stops_at_sleepers_between_frames(make: Callable[...,
     assert log == [4.0, 8.0, 0, 12.0, 16.0, 20.0, 1, 24.0, 28.0]
 
 
+async def test_replay_runs_to_the_end_of_the_recording_not_of_the_last_frame(
+    tmp_path: Path,
+) -> None:
+    tape = TapeWriter(tmp_path / "x.tape", HEADER)
+    tape.write(frame(0, 1.0))
+    tape.close(ended_ms=START_MS + 60_000)
+    feed = ReplayFeed(tape.path)
+    late = asyncio.ensure_future(feed.clock.sleep(59.0))
+    await feed.run()
+    assert late.done()
+
+
 async def test_replay_events_can_be_left_early(make: Callable[..., Path]) -> None:
     feed = ReplayFeed(make(50))
     async with feed:
@@ -312,6 +328,67 @@ async def test_replay_as_fast_as_possible_asks_no_clock_to_sleep(
 def test_replay_speed_that_is_none_is_refused(make: Callable[..., Path], speed: object) -> None:
     with pytest.raises(ConfigError, match=r"speed .*'original'"):
         ReplayFeed(make(), speed=speed)
+
+
+# --- the tape's own exchange
+
+
+def rest_tape(path: Path) -> Path:
+    header = attrs.evolve(HEADER, rest=True)
+    minutes = candles([START_MS // 60_000 * 60_000 + n * 60_000 for n in range(10)], "1m")
+    tape = TapeWriter(path, header)
+    tape.write(frame(0, 1.0))
+    columns = {name: minutes[name].tolist() for name in minutes}
+    tape.write_rest("candles", {"symbol": "BTC/USDT", "interval": "1m", "columns": columns})
+    rows = [[n, START_MS + n * 1_000, "1.5", "2", True, n, n] for n in range(100)]
+    tape.write_rest("trades", {"symbol": "ETH/USDT", "rows": rows})
+    tape.close(ended_ms=START_MS + 300_000)
+    return path
+
+
+async def test_tape_exchange_answers_up_to_the_tapes_time(tmp_path: Path) -> None:
+    feed = ReplayFeed(rest_tape(tmp_path / "x.tape"))
+    exchange = feed.exchange
+    assert exchange.capabilities.intervals == ("1m",)
+    assert exchange.capabilities.trades_by_id
+    assert len(await exchange.fetch_candles("BTCUSDT", "1m")) == 0
+    assert [one.id for one in await exchange.fetch_trades("ETHUSDT")] == [0]
+    seen: list[tuple[int, list[object]]] = []
+
+    async def ask() -> None:
+        await feed.clock.sleep(90.5)
+        frame = await exchange.fetch_candles("BTCUSDT", "1m", start_ms=START_MS - 60_000)
+        trades = await exchange.fetch_trades("ETHUSDT", from_id=88)
+        seen.append((len(frame), [one.id for one in trades]))
+
+    asking = asyncio.ensure_future(ask())
+    await feed.run()
+    await asking
+    assert seen == [(1, [88, 89, 90])]
+
+
+async def test_tape_exchange_of_a_tape_without_rest_has_none(make: Callable[..., Path]) -> None:
+    exchange = ReplayFeed(make()).exchange
+    assert exchange.capabilities.intervals == ()
+    assert not exchange.capabilities.trades
+
+
+async def test_replay_from_settings_with_a_tape_alone_shares_its_time(tmp_path: Path) -> None:
+    chosen = settings(rest_tape(tmp_path / "x.tape"))
+    async with ReplayExchange.from_settings(chosen) as exchange:
+        feed = ReplayFeed.from_settings(chosen, exchange=exchange)
+        assert exchange.clock is feed.clock
+        await feed.run()
+        assert await exchange.server_time_ms() >= START_MS + 300_000
+        assert len(await exchange.fetch_candles("BTCUSDT", "1m")) == 5
+
+
+async def test_tape_with_a_damaged_rest_side_says_so(tmp_path: Path) -> None:
+    tape = TapeWriter(tmp_path / "x.tape", HEADER)
+    tape.write_rest("trades", {"symbol": "ETH/USDT", "rows": [[1, 2]]})
+    tape.close()
+    with pytest.raises(ConfigError, match="damaged: its REST side"):
+        await ReplayFeed(tape.path).exchange.markets()
 
 
 # --- settings and wrong tapes

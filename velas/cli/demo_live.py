@@ -30,7 +30,7 @@ _MINUTE_MS = 60_000
 _FACTOR = 60.0  # a minute of the venue is a second of yours
 _MINUTES = 6
 _CUT_AFTER = 2  # candles of each series
-_REFUSED_S = 100.0  # after the cut: a candle closes meanwhile, which only REST can tell
+_REFUSED_S = 75.0  # after the cut: a candle closes meanwhile, which only REST can tell
 _PATIENCE_S = 12.0  # of yours, for what takes 7 when all is well
 
 
@@ -206,7 +206,7 @@ def _judged(heard: _Heard, venue: StandInVenue, since_ms: int) -> LiveTold:
 
 def _same(candles: Sequence[Candle], venue: StandInVenue, symbol: str, since_ms: int) -> bool:
     from velas import frames
-    from velas.stream.convert import frame_of
+    from velas.candles import frame_of
     from velas.symbols import series_key
 
     if len(candles) < _MINUTES or [one.sequence for one in candles] != [

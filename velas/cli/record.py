@@ -23,7 +23,7 @@ from velas.errors import ConfigError, Unavailable, Unsupported, VelasError
 from velas.feed import CHANNELS, FeedAdapter, Frame
 
 if TYPE_CHECKING:
-    from velas.models import Candle, Channel, Market, Subscription
+    from velas.models import Candle, Channel, Market, Subscription, Trade
     from velas.protocols import Exchange
     from velas.settings import Settings
     from velas.tape import Header, TapeWriter
@@ -56,6 +56,7 @@ class _Wanted:
     channels: tuple[Channel, ...]
     seconds: float | None
     force: bool
+    with_rest: bool
 
 
 @attrs.frozen
@@ -71,8 +72,10 @@ class _Recorded:
     tape: TapeWriter
     clock: Clock
     started_s: float
-    subscriptions: int
+    subscriptions: tuple[Subscription, ...]
     seconds: float = 0.0
+    rest_rows: int = 0
+    trade_ids: dict[str, tuple[int, int]] = attrs.Factory(dict)
     kinds: Counter[str] = attrs.Factory(Counter)
     events: Counter[str] = attrs.Factory(Counter)
     error: VelasError | OSError | None = None
@@ -94,9 +97,12 @@ class _Recorded:
         self.events["candles"] += 1
         self.events["closed_candles"] += event.is_closed
 
-    def trade(self, _event: object) -> None:
-        """Count a trade."""
+    def trade(self, event: Trade) -> None:
+        """Count a trade; note its id if it is a number."""
         self.events["trades"] += 1
+        if isinstance(event.id, int):
+            first, last = self.trade_ids.get(event.symbol, (event.id, event.id))
+            self.trade_ids[event.symbol] = (min(first, event.id), max(last, event.id))
 
     def book_ticker(self, _event: object) -> None:
         """Count a book ticker."""
@@ -125,6 +131,11 @@ class _Recorded:
     metavar="D",
     help="Where to [default: cassettes/<EXCHANGE> if there is one, else here].",
 )
+@click.option(
+    "--with-rest",
+    is_flag=True,
+    help="Also keep the candles and trades REST has of that time, to replay a whole stream.",
+)
 @click.option("--force", is_flag=True, help="Overwrite a tape of that name.")
 @click.option("--stand-in", is_flag=True, help="Record velas' own stand-in for Binance.")
 @click.option(
@@ -147,6 +158,7 @@ def command(
     channels: tuple[Channel, ...],
     seconds: float | None,
     folder: Path | None,
+    with_rest: bool,
     force: bool,
     stand_in: bool,
     clock_factor: float | None,
@@ -174,6 +186,7 @@ def command(
         channels=channels or CHANNELS,
         seconds=seconds,
         force=force,
+        with_rest=with_rest,
     )
     special = _StandIn(clock_factor or 10.0, cut_after) if stand_in else None
     recorded = asyncio.run(_record(wanted, special))
@@ -217,6 +230,8 @@ async def _record(wanted: _Wanted, special: _StandIn | None) -> _Recorded | None
             except Stopped:
                 recorded.interrupted = True
             finally:
+                if wanted.with_rest:
+                    await _ask(exchange, recorded)
                 _finish(recorded)
     if recorded.error is not None:
         raise recorded.error
@@ -272,9 +287,9 @@ async def _begin(wanted: _Wanted, exchange: Exchange, feed: FeedAdapter, clock: 
         feed.subscribe(channel, wanted.symbols, intervals=intervals)
     subscriptions = await feed.subscriptions()
     markets = [await exchange.market(name) for name in _symbols(subscriptions)]
-    header = _header(wanted.settings, subscriptions, markets, clock)
+    header = _header(wanted, subscriptions, markets, clock)
     tape = TapeWriter(wanted.path, header, overwrite=wanted.force)
-    recorded = _Recorded(tape, clock, clock.monotonic_s(), len(subscriptions))
+    recorded = _Recorded(tape, clock, clock.monotonic_s(), subscriptions)
     feed.on_frame = recorded.frame
     feed.on_candle, feed.on_trade = recorded.candle, recorded.trade
     feed.on_book_ticker = recorded.book_ticker
@@ -284,18 +299,26 @@ async def _begin(wanted: _Wanted, exchange: Exchange, feed: FeedAdapter, clock: 
 
 
 def _header(
-    settings: Settings,
+    wanted: _Wanted,
     subscriptions: tuple[Subscription, ...],
     markets: Sequence[Market],
     clock: Clock,
 ) -> Header:
     from velas.tape import Header
 
+    settings = wanted.settings
     at_home = settings.ws.url is None
     source = f"the exchange {settings.exchange}" if at_home else "another address"
     if not isinstance(clock, type(SYSTEM_CLOCK)):
         source = "the stand-in venue of velas.testing"
-    return Header(settings.exchange, clock.now_ms(), subscriptions, tuple(markets), source)
+    return Header(
+        exchange=settings.exchange,
+        started_ms=clock.now_ms(),
+        subscriptions=subscriptions,
+        markets=tuple(markets),
+        source=source,
+        rest=wanted.with_rest,
+    )
 
 
 async def _run(
@@ -340,6 +363,19 @@ async def _cut(venue: StandInVenue | None, clock: Clock, after_s: float | None) 
     if venue is not None and after_s is not None:
         await clock.sleep(after_s)
         venue.offline(_CUT_S)
+
+
+async def _ask(exchange: Exchange, recorded: _Recorded) -> None:
+    from velas.tape_rest import record_rest
+
+    if not recorded.kinds["text"] or recorded.error is not None:
+        return
+    try:
+        recorded.rest_rows = await record_rest(
+            recorded.tape, exchange, recorded.subscriptions, recorded.trade_ids
+        )
+    except (VelasError, OSError) as error:
+        recorded.error = error
 
 
 def _finish(recorded: _Recorded) -> None:
@@ -396,7 +432,7 @@ def _show(recorded: _Recorded, wanted: _Wanted, *, as_json: bool) -> None:
     candles = recorded.events["candles"]
     write(
         f"{wanted.path}: {count(recorded.tape.frames)} frames of "
-        f"{count(recorded.subscriptions)} series in {recorded.seconds:,.0f} s, "
+        f"{count(len(recorded.subscriptions))} series in {recorded.seconds:,.0f} s, "
         f"{size(wanted.path.stat().st_size)}"
     )
     write(
@@ -420,6 +456,7 @@ def _document(recorded: _Recorded, wanted: _Wanted) -> dict[str, object]:
         "messages": recorded.kinds["text"],
         "connections": recorded.kinds["open"],
         "events": {name: recorded.events[name] for name in (*CHANNELS, "closed_candles")},
+        "rest_rows": recorded.rest_rows,
         "seconds": round(recorded.seconds, 3),
         "interrupted": recorded.interrupted,
     }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_STREAMING = ("velas.feed", "velas.outage", "velas.polling", "velas.stream", "velas_cryptofeed")
+_STREAMING = ("velas.feed", "velas.polling", "velas.stream", "velas_cryptofeed")
 
 
 @velas_command("stream")

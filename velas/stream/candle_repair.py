@@ -8,16 +8,17 @@ import random
 import pandas as pd
 
 from velas.adapter import lane
+from velas.candles import candles_of
 from velas.clock import Clock
 from velas.errors import ExchangeError, Unsupported
 from velas.limits import RequestType
 from velas.models import VENUE
 from velas.protocols import Exchange
 from velas.stream.candle_track import CandleTrack
-from velas.stream.convert import candles_of
 from velas.stream.gaps import Gaps
 from velas.stream.intake import Intake
 from velas.stream.series import Series
+from velas.stream.silence import Silence
 from velas.stream.tasks import Tasks
 from velas.stream.trouble import Trouble
 from velas.stream.venue_time import VenueTime
@@ -35,7 +36,7 @@ class CandleRepair:
 
     What is overdue costs one request for each page of candles. A candle is declared
     absent only if two answers name a later one and not it: an answer without rows proves
-    nothing.
+    nothing. Meanwhile the series is not polled, so that nobody asks twice for the same.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class CandleRepair:
         gaps: Gaps,
         trouble: Trouble,
         tasks: Tasks,
+        silence: Silence,
     ) -> None:
         self._exchange = exchange
         self._time = time
@@ -55,6 +57,9 @@ class CandleRepair:
         self._gaps = gaps
         self._trouble = trouble
         self._tasks = tasks
+        self._silence = silence
+        self._failing: set[tuple[str, str]] = set()  # whose last request failed
+        self._signs = 0  # of life, that the venue gave
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._random = random.Random()
 
@@ -68,8 +73,13 @@ class CandleRepair:
             work = self._heal(series, reason)
             series.healing = self._tasks.spawn(work, f"repair of {series.name}")
 
+    def sign_of_life(self) -> None:
+        """Let those that wait because their request failed try again now."""
+        self._signs += 1
+
     async def _heal(self, series: Series[CandleTrack], reason: str) -> None:
         pause_s = _PAUSE_S
+        self._silence.pause_polling(series)
         try:
             while self.overdue(series) and not series.parked:
                 self._gaps.detect(series, self._end(series.track), reason)
@@ -82,16 +92,19 @@ class CandleRepair:
                     pause_s = _PAUSE_S
                 else:
                     pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            self._silence.resume_polling(series)
         finally:
             series.healing = None
 
     async def _news(self, track: CandleTrack, pause_s: float) -> bool:
-        """Wait, at most until the socket tells of a later slot; say whether it did."""
-        seen_ms, held_ms = track.seen_ms, track.next_held_ms
+        """Wait, at most until something is new that makes asking worthwhile; say so."""
+        seen_ms, held_ms, signs = track.seen_ms, track.next_held_ms, self._signs
         until_s = self._clock.monotonic_s() + pause_s * self._random.uniform(0.7, 1.0)
         while (left_s := until_s - self._clock.monotonic_s()) > 0:
             await self._clock.sleep(min(left_s, _SLICE_S))
             if track.seen_ms != seen_ms or track.next_held_ms != held_ms:
+                return True
+            if track.key in self._failing and self._signs != signs:
                 return True
         return False
 
@@ -100,12 +113,43 @@ class CandleRepair:
         before_ms = series.track.next_ms
         try:
             async with self._slots:
-                frame = await self._ask(series)
+                frame = await self._answer(series)
         except (ExchangeError, Unsupported) as error:
             self._trouble.note(error, f"repair of {series.name}")
+            self._failing.add(series.track.key)
             return False
+        self._failing.discard(series.track.key)
+        self.sign_of_life()
         self._take(series, frame)
         return series.track.next_ms > before_ms
+
+    async def _answer(self, series: Series[CandleTrack]) -> pd.DataFrame:
+        while True:
+            request = asyncio.create_task(self._ask(series), name=f"repair of {series.name}")
+            try:
+                if not await self._outdated(request, series.track):
+                    return await request
+            finally:
+                request.cancel()
+                await asyncio.gather(request, return_exceptions=True)
+
+    async def _outdated(self, request: asyncio.Task[pd.DataFrame], track: CandleTrack) -> bool:
+        """Wait for an answer; True if by now another question is better than trying on.
+
+        The exchange repeats what fails, ever more slowly, and with the range of back then.
+        """
+        end_ms, signs = self._end(track), self._signs
+        retries = self._exchange.usage.retries
+        while not request.done():
+            pause = asyncio.ensure_future(self._clock.sleep(_SLICE_S))
+            try:
+                await asyncio.wait({request, pause}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                pause.cancel()
+            moved = self._end(track) != end_ms or self._signs != signs
+            if moved and not request.done() and self._exchange.usage.retries != retries:
+                return True
+        return False
 
     async def _ask(self, series: Series[CandleTrack]) -> pd.DataFrame:
         track = series.track
@@ -140,9 +184,8 @@ class CandleRepair:
                 self._doubt(series, start_ms, first_ms)
 
     def _doubt(self, series: Series[CandleTrack], start_ms: int, end_ms: int) -> None:
-        now_s = self._clock.monotonic_s()
-        if series.doubted != (start_ms, end_ms) or series.doubted_s is None:
-            series.doubted, series.doubted_s = (start_ms, end_ms), now_s
-        elif now_s - series.doubted_s >= _CONFIRM_S:
-            series.doubted = series.doubted_s = None
+        if series.doubted != (start_ms, end_ms):
+            series.doubted = (start_ms, end_ms)  # asked again after a while
+        else:
+            series.doubted = None
             self._intake.skip_candles(series, end_ms, VENUE)

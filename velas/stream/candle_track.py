@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import attrs
 
+from velas.candles import same_row
 from velas.interval import Interval
 from velas.models import Candle
-from velas.stream.convert import same_row
 
 __all__ = ["CandleTrack"]
 
@@ -103,10 +103,6 @@ class CandleTrack:
     def remember(self, candles: Sequence[Candle]) -> None:
         """Put history in front of what will be delivered."""
         self._memory.extend(candles)
-
-    def drop_held(self) -> None:
-        """Forget what waits behind a hole; it will be asked for by REST."""
-        self._held.clear()
 
     def revise(self, before: Candle, after: Candle) -> None:
         """Put the venue's later word in the place of a delivered candle."""

@@ -14,7 +14,7 @@ from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Subscription, Trade
 from velas.polling import PollingFeed
 from velas.settings import Stream as StreamSettings
-from velas.status import Disconnected, Status
+from velas.status import Connected, Disconnected, Status
 from velas.stream.candle_repair import CandleRepair
 from velas.stream.candle_track import CandleTrack
 from velas.stream.gaps import Gaps
@@ -85,7 +85,14 @@ class Core:
             mute_after_s=settings.mute_after_s,
         )
         self._repair = CandleRepair(
-            exchange, self._time, clock, self._intake, self._gaps, self._trouble, self._tasks
+            exchange,
+            self._time,
+            clock,
+            self._intake,
+            self._gaps,
+            self._trouble,
+            self._tasks,
+            self._silence,
         )
         self._trade_repair = TradeRepair(
             exchange, clock, self._intake, self._gaps, self._trouble, self._tasks
@@ -232,6 +239,8 @@ class Core:
 
     def _feed_status(self, status: Status) -> None:
         self._silence.connection(status)
+        if isinstance(status, Connected):
+            self._repair.sign_of_life()
         self._outlet.say(status)
 
     # -- looking ---------------------------------------------------------------------

@@ -38,7 +38,7 @@ class Gaps:
         gap = series.gap
         if gap is None or _next(series) < gap.end:
             return
-        series.gap = series.doubted = series.doubted_s = None
+        series.gap = series.doubted = None
         filled = _count(series, gap.start, gap.end) - gap.absent
         if filled > 0:
             self._tell(GapFilled, series, gap.start, gap.end, filled, gap.reason)

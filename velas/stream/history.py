@@ -8,13 +8,13 @@ from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 from velas.adapter import lane
+from velas.candles import candles_of
 from velas.clock import Clock
 from velas.errors import ExchangeError, StoreError
 from velas.limits import RequestType
 from velas.models import Candle
 from velas.protocols import Exchange
 from velas.stream.candle_track import CandleTrack
-from velas.stream.convert import candles_of
 from velas.stream.outlet import Outlet
 from velas.stream.series import Series
 from velas.stream.trouble import Trouble

@@ -111,5 +111,4 @@ class Intake:
     def _park(self, series: Series[CandleTrack] | Series[TradeTrack]) -> None:
         if not series.parked:
             series.parked = True
-            series.track.drop_held()
             self._outlet.say_slow()

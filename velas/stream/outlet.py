@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from velas.candles import frame_of
 from velas.clock import Clock
 from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Trade
 from velas.status import CandleRevised, ConsumerSlow, SeriesStatus, Status, StoreFailed
-from velas.stream.convert import frame_of
 
 if TYPE_CHECKING:
     from velas.protocols import Store

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from velas.adapter import lane
+from velas.candles import candles_of
 from velas.errors import Unsupported
 from velas.limits import RequestType
 from velas.models import BookTicker, Candle
 from velas.protocols import Exchange, FormingCandles
 from velas.stream.candle_track import CandleTrack
-from velas.stream.convert import candles_of
 from velas.stream.intake import Intake
 from velas.stream.series import AnySeries, TickerTrack
 from velas.stream.trade_track import TradeTrack

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from velas.adapter import lane
+from velas.candles import candles_of, same_row
 from velas.clock import Clock
 from velas.errors import ExchangeError, Unsupported
 from velas.limits import RequestType
@@ -15,7 +16,6 @@ from velas.models import Candle
 from velas.protocols import Exchange
 from velas.status import CandleRevised, Status
 from velas.stream.candle_track import CandleTrack
-from velas.stream.convert import candles_of, same_row
 from velas.stream.series import Series
 from velas.stream.tasks import Tasks
 from velas.stream.trouble import Trouble

@@ -68,8 +68,7 @@ class Series(Generic[TrackT]):
     checked_s: float = 0.0
     rotate_at_s: float = 0.0
     rotate_pause_s: float = 60.0
-    doubted_s: float | None = None  # when REST first said that candles are absent
-    doubted: tuple[int, int] | None = None
+    doubted: tuple[int, int] | None = None  # a range that one answer had nothing in
 
     @property
     def name(self) -> str:

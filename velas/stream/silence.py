@@ -94,6 +94,17 @@ class Silence:
         elif silent_s >= max(self._mute_after_s, series.probe_after_s) and series.probing is None:
             series.probing = self._tasks.spawn(self._judge(series), f"probe of {series.name}")
 
+    def pause_polling(self, series: AnySeries) -> None:
+        """Leave a series to repair for a while."""
+        if self._polling is not None:
+            self._polling.unwatch(series.subscription)
+
+    def resume_polling(self, series: AnySeries) -> None:
+        """Let REST serve a series again from where it is, if it is to."""
+        if self._polling is not None and series.fallen_s is not None:
+            from_ms, from_id = _position(series)
+            self._polling.watch(series.subscription, from_ms=from_ms, from_id=from_id)
+
     async def _judge(self, series: AnySeries) -> None:
         heard_s = series.heard_s
         try:
@@ -142,9 +153,8 @@ class Silence:
                 reason=reason,
             )
         )
-        if self._polling is not None:
-            from_ms, from_id = _position(series)
-            self._polling.watch(one, from_ms=from_ms, from_id=from_id)
+        if series.healing is None:  # else when that is done
+            self.resume_polling(series)
 
     def _rotate(self, series: AnySeries, reason: str) -> None:
         series.rotate_at_s = self._clock.monotonic_s() + series.rotate_pause_s

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, cast
 import attrs
 
 from velas.adapter import ExchangeAdapter
+from velas.candles import frame_of
 from velas.clock import SYSTEM_CLOCK, Clock
 from velas.errors import ConfigError, FeedError
 from velas.feed import CHANNELS, FeedAdapter, wanted
@@ -21,7 +22,6 @@ from velas.models import BookTicker, Candle, Channel, Subscription, Trade
 from velas.settings import Stream as StreamSettings
 from velas.status import CallbackFailed, Status
 from velas.stream.candle_track import CandleTrack
-from velas.stream.convert import frame_of
 from velas.stream.core import Core
 from velas.stream.outlet import Said
 from velas.stream.series import Series

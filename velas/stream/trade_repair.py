@@ -105,11 +105,10 @@ class TradeRepair:
         first_id = trades[0].id
         if not isinstance(first_id, int) or first_id <= start_id:
             return
-        now_s = self._clock.monotonic_s()
-        if series.doubted != (start_id, first_id) or series.doubted_s is None:
-            series.doubted, series.doubted_s = (start_id, first_id), now_s
-        elif now_s - series.doubted_s >= _CONFIRM_S:
-            series.doubted = series.doubted_s = None
+        if series.doubted != (start_id, first_id):
+            series.doubted = (start_id, first_id)  # asked again after a while
+        else:
+            series.doubted = None
             self._intake.skip_trades(series, first_id, VENUE)
 
     def _too_old(self, series: Series[TradeTrack], error: BadRequest) -> None:

@@ -78,10 +78,6 @@ class TradeTrack:
         self._held = {number: one for number, one in self._held.items() if number >= end_id}
         return self.release()
 
-    def drop_held(self) -> None:
-        """Forget what waits behind a hole; it will be asked for by REST."""
-        self._held.clear()
-
     def _hold(self, number: int, trade: Trade) -> None:
         if number in self._held:
             self._counters["repeated"] += 1

@@ -65,6 +65,7 @@ class SocketSide:
         self._limit = connection_limit
         self._struck = SeriesRules()
         self._step_ms = round(tick_s(clock) * 1000) if isinstance(clock, ScaledClock) else 1
+        self._clock = clock
         self._pump = Pump(clock, network.now_ms, self._source)
         self._ticks: dict[str, Ticks] = {}
         self._log: dict[int, SocketRecord | Connection] = {}  # by number of attempt
@@ -94,6 +95,7 @@ class SocketSide:
     def start(self) -> None:
         """Start to send."""
         self._network.open()
+        self._pump = Pump(self._clock, self._network.now_ms, self._source)  # of this event loop
         self._task = asyncio.create_task(self._pump.run(), name="stand-in pump")
         self._resumer = asyncio.create_task(self._resume(), name="stand-in silence")
 

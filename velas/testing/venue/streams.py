@@ -60,8 +60,6 @@ class StreamName:
         """Return whether it delivers on a route; without a prefix futures has only /public."""
         if market == "spot":
             return True
-        if self.interval == "1s":
-            return False
         return (prefix or "/public") == _ROUTE_OF_KIND[self.kind]
 
 

@@ -239,6 +239,15 @@ async def test_forming_candle_never_comes_before_the_closed_one_ahead_of_it(
         assert len(heard.forming) > 250
 
 
+async def test_forming_candles_of_slots_before_the_first_are_not_delivered(
+    clock: ManualClock,
+) -> None:
+    async with running(live(clock)) as heard:
+        heard.feed.watch(BTC, from_ms=START + MINUTE)
+        await clock.run_for(70)
+        assert {one.timestamp for one in heard.forming} == {START + MINUTE}
+
+
 async def test_forming_candles_go_on_while_a_closed_one_is_missing(clock: ManualClock) -> None:
     exchange = live(clock)
     exchange.fault = lambda ask: _none(exchange)

@@ -15,8 +15,8 @@ from velas.errors import ConfigError, FeedError, Unsupported
 from velas.feed import FeedAdapter
 from velas.limits import RequestType
 from velas.models import Capabilities, Channel, Subscription
-from velas.outage import Line
-from velas.pollers import BookTickerPoller, CandlePoller, Pace, Poller, TradePoller
+from velas.polling.line import Line
+from velas.polling.pollers import BookTickerPoller, CandlePoller, Pace, Poller, TradePoller
 
 if TYPE_CHECKING:
     from velas.config import Settings
