@@ -32,7 +32,8 @@ def candles_of(
         _values(frame[name]) if name in _NULLABLE else frame[name].tolist() for name in COLUMNS
     ]
     return [
-        Candle(symbol, interval, *row, is_closed, 0, source) for row in zip(*columns, strict=True)
+        Candle(symbol, interval, *row, is_closed=is_closed, source=source)
+        for row in zip(*columns, strict=True)
     ]
 
 

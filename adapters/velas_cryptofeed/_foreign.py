@@ -12,7 +12,7 @@ from cryptofeed.connection import WSAsyncConn
 from cryptofeed.defines import CANDLES, TICKER, TRADES
 
 from velas.errors import Unsupported
-from velas.feed import FeedAdapter
+from velas.feed import CHANNELS, FeedAdapter
 from velas.interval import INTERVALS, Interval
 from velas.models import Channel, Market, Subscription
 from velas_cryptofeed import _events
@@ -31,9 +31,8 @@ _CHANNELS: dict[Channel, str] = {"candles": CANDLES, "trades": TRADES, "book_tic
 def offered(venue: Venue) -> tuple[tuple[Channel, ...], Mapping[str, str]]:
     """Return a venue's channels, and its candle intervals: our spelling to cryptofeed's."""
     kind = load(venue)
-    channels = tuple(
-        ours for ours, theirs in _CHANNELS.items() if theirs in kind.websocket_channels
-    )
+    has = kind.websocket_channels
+    channels: tuple[Channel, ...] = tuple([ours for ours in CHANNELS if _CHANNELS[ours] in has])
     if "candles" not in channels:
         return channels, {}
     spelled: dict[str, str] = {}

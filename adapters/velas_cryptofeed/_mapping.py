@@ -32,9 +32,7 @@ def candle(data: Mapping[str, Any], symbol: str) -> Candle:
         total = o + h + low + c + v + quote + taker + taker_quote
         if (
             total - total != 0.0  # infinite or not a number
-            or opened.__class__ is not int
-            or end.__class__ is not int
-            or count.__class__ is not int
+            or not opened.__class__ is end.__class__ is count.__class__ is int
             or closed.__class__ is not bool
         ):
             raise ValueError("a value of the wrong type, or not finite")

@@ -95,7 +95,7 @@ async def test_streams_no_frame_of_a_candle_before_the_last_one_is_closed() -> N
 
 
 async def test_streams_coarse_clock_keeps_a_candle_behind_the_close_before_it() -> None:
-    async with desk("futures") as it, it.open("/market/ws/btcusdt@kline_1m") as socket:
+    async with desk() as it, it.open("/ws/btcusdt@kline_1m") as socket:
         for _ in range(400):
             it.clock.advance(2.9)
             await it.clock.run_for(0)
