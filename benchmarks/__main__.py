@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import download, store
+from benchmarks import download, live, store
 
 __all__ = ["main"]
 
@@ -17,6 +17,8 @@ def main() -> None:
     download.main(["--budget"])
     print("\nstore\n")
     store.main([])
+    print("\nlive")
+    live.main([])
 
 
 if __name__ == "__main__":

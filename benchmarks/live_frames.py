@@ -131,7 +131,7 @@ async def _listen(pipe: Connection, script: Script) -> None:
                 await _play_stamped(script, writer)
             else:
                 await _play(script, rounds, writer)
-            await asyncio.wait_for(reader.read(), 5)  # until the client hangs up
+            await asyncio.wait_for(reader.read(1), 5)  # until the client hangs up
         except (ConnectionError, TimeoutError):
             pass
         finally:

@@ -96,7 +96,7 @@ def redirected(url: str, script: Script, callback: Any) -> Any:
     from cryptofeed.symbols import Symbols
 
     class Redirected(Binance):  # type: ignore[misc]
-        def _address(self) -> list[str]:
+        def _address(self) -> Any:
             return ["wss" + url.removeprefix("ws") + "/stream"]
 
         def connect(self) -> list[Any]:

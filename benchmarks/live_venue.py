@@ -49,7 +49,7 @@ class LocalVenue(ExchangeAdapter):
 
     async def _ask_markets(self) -> Mapping[str, Market]:
         return {
-            symbol: Market(symbol, symbol.replace("/", ""), *symbol.split("/"))
+            symbol: Market(symbol, symbol.replace("/", ""), base=symbol[:3], quote=symbol[4:])
             for symbol in SYMBOLS
         }
 

@@ -32,7 +32,7 @@ def candles_of(
         _values(frame[name]) if name in _NULLABLE else frame[name].tolist() for name in COLUMNS
     ]
     return [
-        Candle(symbol, interval, *row, is_closed=is_closed, source=source)
+        Candle(symbol, interval, *row, is_closed=is_closed, source=source)  # type: ignore[misc]
         for row in zip(*columns, strict=True)
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Hashable
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 __all__ = ["Mailbox"]
 
@@ -26,17 +26,17 @@ class Mailbox(Generic[T]):
         self.conflated = 0  # how many were replaced by a newer one of their key
         self._queue: deque[T | _Cell] = deque()
         self._cells: dict[Hashable, _Cell] = {}
-        self._kept = 0
+        self.kept = 0  # how many wait that were put without a key
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
 
     def __len__(self) -> int:
-        return self._kept + len(self._cells)
+        return self.kept + len(self._cells)
 
     @property
     def room(self) -> int:
         """How many more events without a key fit."""
-        return self.size - self._kept
+        return self.size - self.kept
 
     @property
     def closed(self) -> bool:
@@ -49,9 +49,10 @@ class Mailbox(Generic[T]):
             cell = self._cells.pop(overtakes, None)
             if cell is not None:
                 cell[0] = None
-        self._kept += 1
+        self.kept += 1
         self._queue.append(event)
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def put_latest(self, event: T, key: Hashable) -> None:
         """Queue an event of which only the newest of its key matters."""
@@ -63,7 +64,8 @@ class Mailbox(Generic[T]):
         cell = [event, key]
         self._cells[key] = cell
         self._queue.append(cell)
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def close(self) -> None:
         """End the iteration once everything queued is consumed."""
@@ -72,16 +74,18 @@ class Mailbox(Generic[T]):
 
     async def drain(self) -> AsyncIterator[T]:
         """Iterate over the events; ends when the mailbox is closed and empty."""
-        queue = self._queue
+        queue, cells = self._queue, self._cells
         while True:
             while queue:
                 entry = queue.popleft()
                 if not isinstance(entry, list):
-                    self._kept -= 1
+                    self.kept -= 1
                     yield entry
-                elif entry[0] is not None:
-                    del self._cells[cast(Hashable, entry[1])]
-                    yield cast(T, entry[0])
+                    continue
+                event, key = entry
+                if event is not None:
+                    del cells[key]
+                    yield event  # type: ignore[misc]
             if self._closed:
                 return
             self._waiter = asyncio.get_running_loop().create_future()
@@ -91,5 +95,6 @@ class Mailbox(Generic[T]):
                 self._waiter = None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

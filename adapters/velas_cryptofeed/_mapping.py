@@ -18,14 +18,13 @@ __all__ = ["book_ticker", "candle", "trade"]
 _WRONG = (KeyError, TypeError, ValueError, ArithmeticError)
 
 
-def candle(data: Mapping[str, Any], symbol: str) -> Candle:
-    """Return the candle of a kline event; `is_closed` is the venue's word.
+def candle(k: Mapping[str, Any], symbol: str) -> Candle:
+    """Return the candle of a kline event's bar; `is_closed` is the venue's word.
 
     Raises:
         BadMessage: a field is missing, of another type or not finite.
     """
     try:
-        k = data["k"]
         opened, end, count, closed = k["t"], k["T"], k["n"], k["x"]
         o, h, low, c, v = float(k["o"]), float(k["h"]), float(k["l"]), float(k["c"]), float(k["v"])
         quote, taker, taker_quote = float(k["q"]), float(k["V"]), float(k["Q"])

@@ -58,12 +58,13 @@ class _Direct:
         return [_FACADE + self._target.partition("://")[2]]
 
     async def _candle(self, data: dict[str, Any], _received_s: float) -> None:
-        series = data["s"], data["k"]["i"]
+        bar = data["k"]
+        series = data["s"], bar["i"]
         try:
             symbol = self._candles[series]
         except KeyError:
             raise NotAsked(f"a kline nobody asked for: {series}") from None
-        later = self._give_candle(candle(data, symbol))
+        later = self._give_candle(candle(bar, symbol))
         if later is not None:
             await later
 

@@ -259,8 +259,8 @@ def test_record_of_the_stand_in_replays_to_the_same_events(velas, exchange) -> N
     counted = asyncio.run(replay())
     assert all(counted.values())
     assert counted == {name: found["events"][name] for name in counted}
-    assert found["connections"] > 1
+    assert found["connections"] >= 1
     rest = load_rest(load_tape("live.tape"))
     assert found["rest_rows"] == sum(map(len, (*rest.candles.values(), *rest.trades.values())))
-    assert found["rest_rows"] > 200 + found["events"]["trades"]
+    assert found["rest_rows"] >= 200 + found["events"]["trades"]
     assert load_tape("live.tape").header.source == "the stand-in venue of velas.testing"

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from fakes import FakeStore
-from streamkit import MINUTE, START, Live, LiveVenue, live, name_of
+from streamkit import MINUTE, START, Live, LiveVenue, SpokenFeed, live, name_of
 
 from velas import frames
 from velas.candles import frame_of
-from velas.errors import StoreFull, Unavailable
+from velas.errors import StoreCorrupt, StoreFull, Unavailable, Unsupported
 from velas.models import Candle
 from velas.status import CandleRevised, GapAbsent, StoreFailed
+from velas.stream import Stream
 from velas.testing import ManualClock
 from velas_parquet import ParquetStore
 
@@ -87,6 +88,39 @@ async def test_history_longer_than_the_memory_is_stored_without_a_hole() -> None
             await settle(at)
         assert store.gaps("BTC/USDT", "1m") == []
         assert len(store.load("BTC/USDT", "1m")) == 400
+
+
+async def test_history_that_is_damaged_is_raised_to_the_bot(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    venue = LiveVenue(clock)
+    store = ParquetStore(tmp_path)
+    store.save(rows(venue, -40, -3), "BTC/USDT", "1m")
+    store.close()
+    path = tmp_path / "BTCUSDT" / "1m.parquet"
+    path.write_bytes(path.read_bytes()[:-500])
+    stream = Stream(venue, SpokenFeed(venue), ParquetStore(tmp_path), clock=clock)  # type: ignore[arg-type]
+    stream.subscribe("candles", ["BTC/USDT"], intervals=["1m"])
+    async with stream:
+        with pytest.raises(StoreCorrupt, match=r"1m\.parquet"):
+            await anext(stream.events())
+
+
+async def test_history_of_a_venue_that_has_none_leaves_the_live_candles() -> None:
+    def dumb(clock: ManualClock) -> LiveVenue:
+        venue = LiveVenue(clock)
+        venue.fault = fail
+        return venue
+
+    def fail(what: str) -> None:
+        if what != "time":
+            raise Unsupported("a recording of frames only")
+
+    async with live(venue=dumb, mute_after_s=5.0) as at:
+        at.feed.say(at.venue.forming(FIRST, 40))
+        await at.run(40.0)
+        at.feed.say(at.venue.candle(FIRST))
+        await at.run(40.0)
+        assert [name_of(one.timestamp) for one in at.closed()] == [0]
 
 
 async def test_live_candles_wait_for_a_history_that_the_venue_does_not_give_yet() -> None:

@@ -12,15 +12,10 @@ from velas.models import BookTicker, Candle, Trade
 from velas_cryptofeed._errors import BadMessage
 from velas_cryptofeed._mapping import book_ticker, candle, trade
 
-KLINE = {
-    "e": "kline",
-    "E": 1_700_000_000_001,
-    "s": "BTCUSDT",
-    "k": {
-        "t": 1_700_000_000_000, "T": 1_700_000_059_999, "s": "BTCUSDT", "i": "1m", "f": 1,
-        "L": 9, "o": "1.5", "c": "2.5", "h": "3.5", "l": "0.5", "v": "10.25", "n": 9, "x": True,
-        "q": "20.5", "V": "4.25", "Q": "8.5", "B": "0",
-    },
+BAR = {
+    "t": 1_700_000_000_000, "T": 1_700_000_059_999, "s": "BTCUSDT", "i": "1m", "f": 1,
+    "L": 9, "o": "1.5", "c": "2.5", "h": "3.5", "l": "0.5", "v": "10.25", "n": 9, "x": True,
+    "q": "20.5", "V": "4.25", "Q": "8.5", "B": "0",
 }  # fmt: skip
 AGG_TRADE = {
     "e": "aggTrade", "E": 1, "s": "BTCUSDT", "a": 26_129, "p": "0.01633102", "q": "4.70443515",
@@ -32,7 +27,7 @@ Mapper = Callable[[Mapping[str, Any], str], object]
 
 
 def test_candle_kline_has_every_column() -> None:
-    assert candle(KLINE, "BTC/USDT") == Candle(
+    assert candle(BAR, "BTC/USDT") == Candle(
         symbol="BTC/USDT", interval="1m", timestamp=1_700_000_000_000, open=1.5, high=3.5, low=0.5,
         close=2.5, volume=10.25, close_time=1_700_000_059_999, quote_volume=20.5, trades=9,
         taker_buy_base=4.25, taker_buy_quote=8.5, is_closed=True, sequence=0, source="ws",
@@ -60,7 +55,7 @@ def test_book_ticker_has_a_time_only_on_futures(message: dict[str, Any], at: int
 
 
 @pytest.mark.parametrize("mapper", [candle, trade, book_ticker])
-@pytest.mark.parametrize("message", [{}, {"k": None}, {"k": []}])
+@pytest.mark.parametrize("message", [{}, {"t": 1, "p": [], "b": []}])
 def test_mapping_wrong_shape_is_a_bad_message(mapper: Mapper, message: dict[str, Any]) -> None:
     with pytest.raises(BadMessage, match="BTC/USDT"):
         mapper(message, "BTC/USDT")
@@ -68,9 +63,9 @@ def test_mapping_wrong_shape_is_a_bad_message(mapper: Mapper, message: dict[str,
 
 @pytest.mark.parametrize("key", list("tTohlcvnxqVQi"))
 def test_candle_missing_field_is_a_bad_message(key: str) -> None:
-    bar = {name: value for name, value in KLINE["k"].items() if name != key}  # type: ignore[attr-defined]
+    bar = {name: value for name, value in BAR.items() if name != key}
     with pytest.raises(BadMessage, match=f"'{key}'"):
-        candle({**KLINE, "k": bar}, "BTC/USDT")
+        candle(bar, "BTC/USDT")
 
 
 @pytest.mark.parametrize(
@@ -81,9 +76,8 @@ def test_candle_missing_field_is_a_bad_message(key: str) -> None:
     ],
 )  # fmt: skip
 def test_candle_impossible_value_is_a_bad_message(key: str, value: object) -> None:
-    bar = {**KLINE["k"], key: value}  # type: ignore[dict-item]
     with pytest.raises(BadMessage):
-        candle({**KLINE, "k": bar}, "BTC/USDT")
+        candle({**BAR, key: value}, "BTC/USDT")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +95,7 @@ def test_book_ticker_impossible_value_is_a_bad_message(key: str, value: object) 
 
 
 @pytest.mark.parametrize(
-    ("mapper", "message"), [(candle, KLINE), (trade, AGG_TRADE), (book_ticker, FUTURES_TICKER)]
+    ("mapper", "message"), [(candle, BAR), (trade, AGG_TRADE), (book_ticker, FUTURES_TICKER)]
 )
 def test_mapping_unknown_keys_change_nothing(mapper: Mapper, message: dict[str, Any]) -> None:
     assert mapper({**message, "nq": "1", "st": 0}, "X") == mapper(message, "X")

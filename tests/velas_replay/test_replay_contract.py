@@ -38,15 +38,6 @@ class TestReplayOfASpotTape(FeedContract):
             yield feed
 
 
-class TestReplayOfAFuturesTape(FeedContract):
-    unified = "BTC/USDT:USDT"
-
-    @pytest.fixture
-    async def feed(self) -> AsyncIterator[Feed]:
-        async with ReplayFeed(CASSETTES / "binance_futures" / "live.tape") as feed:
-            yield feed
-
-
 class TestReplayOfATapeAtAPace(FeedContract):
     @pytest.fixture
     async def feed(self) -> AsyncIterator[Feed]:

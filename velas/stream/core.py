@@ -113,6 +113,8 @@ class Core:
         await self._time.measure()
         for one in subscriptions:
             self._add(one, since_ms.get(one))
+        for series in self.candles.values():
+            await self._warmth.load(series)
         self._listen()
         self._tasks.spawn(self._run_feed(), "the feed")
         self._tasks.spawn(self._look_on(), "the watch over silence")
@@ -154,7 +156,7 @@ class Core:
             self.tickers[one.symbol] = Series(one, ticker, heard_s)
 
     async def _open(self, series: Series[CandleTrack]) -> None:
-        await self._warmth.warm(series)
+        await self._warmth.fetch(series)
         series.track.open = True
         self._intake.release(series, series.track.release())
         if series.track.forming is not None:
@@ -234,7 +236,7 @@ class Core:
 
     def _take_trade(self, series: Series[TradeTrack], trade: Trade) -> None:
         self._intake.trade(series, trade)
-        if series.healing is None and series.track.next_held_id is not None:
+        if series.track.holed and series.healing is None:
             self._trade_repair.start(series, "ids are missing")
 
     def _feed_status(self, status: Status) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 from velas.adapter import lane
 from velas.candles import candles_of
 from velas.clock import Clock
-from velas.errors import ExchangeError, StoreError
+from velas.errors import ExchangeError, StoreError, Unsupported
 from velas.limits import RequestType
 from velas.models import Candle
 from velas.protocols import Exchange
@@ -56,12 +56,19 @@ class Warmth:
         self._memory = memory
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def warm(self, series: Series[CandleTrack]) -> None:
-        """Remember the candles in front of `next_ms`; tries until the venue answers."""
+    async def load(self, series: Series[CandleTrack]) -> None:
+        """Remember what the store has in front of `next_ms`; does nothing without a store.
+
+        Raises:
+            StoreError: the series cannot be read; a damaged one is no reason to go on.
+        """
+        if self._store is not None:
+            series.track.remember(await self._stored(self._store, series.track))
+
+    async def fetch(self, series: Series[CandleTrack]) -> None:
+        """Remember, and store, what is missing since; tries until the venue answers."""
         with lane(RequestType.LIVE):
-            stored = await self._stored(series.track)
-            series.track.remember(stored)
-            await self._fetch(series, self._first_missing(series.track, stored))
+            await self._fetch(series, self._first_missing(series.track))
 
     async def _fetch(self, series: Series[CandleTrack], at_ms: int) -> None:
         track = series.track
@@ -74,15 +81,15 @@ class Warmth:
                         track.remember(page)
                         at_ms = track.interval.next_open(page[-1].timestamp)
                 return
+            except Unsupported as error:  # a recording, say: live candles are all there is
+                self._trouble.note(error, f"history of {series.name}")
+                return
             except (ExchangeError, StoreError, OSError) as error:
                 self._trouble.note(error, f"history of {series.name}")
                 await self._clock.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    async def _stored(self, track: CandleTrack) -> list[Candle]:
-        store = self._store
-        if store is None:
-            return []
+    async def _stored(self, store: Store, track: CandleTrack) -> list[Candle]:
         start_ms = self._back(track)
 
         def load() -> pd.DataFrame:
@@ -93,9 +100,9 @@ class Warmth:
         frame = await asyncio.to_thread(load)
         return candles_of(frame, track.symbol, track.interval.name)
 
-    def _first_missing(self, track: CandleTrack, stored: Sequence[Candle]) -> int:
-        if stored:
-            return track.interval.next_open(stored[-1].timestamp)
+    def _first_missing(self, track: CandleTrack) -> int:
+        if track.memory:
+            return track.interval.next_open(track.memory[-1].timestamp)
         return self._back(track)
 
     def _back(self, track: CandleTrack) -> int:

@@ -70,9 +70,10 @@ class Intake:
         if series.parked or self._outlet.room <= 0:
             self._park(series)
             return
-        for released in series.track.take(trade):
-            self._outlet.trade(released)
-            self._counters["trades"] += 1
+        released = series.track.take(trade)
+        for one in released:
+            self._outlet.trade(one)
+        self._counters["trades"] += len(released)
         if series.gap is not None:
             self._gaps.settle(series)
 

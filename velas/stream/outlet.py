@@ -65,7 +65,8 @@ class Outlet:
     @property
     def room(self) -> int:
         """How many closed candles and trades can be taken before the bot must catch up."""
-        return self._mailbox.room - self._waiting
+        mailbox = self._mailbox  # asked for every trade
+        return mailbox.size - mailbox.kept - self._waiting
 
     @property
     def roomy(self) -> bool:
@@ -84,7 +85,7 @@ class Outlet:
 
     def forming(self, candle: Candle, key: Key) -> None:
         """Deliver a forming candle, unless a newer one comes before the bot asks."""
-        box = self._boxes.get(key)
+        box = self._boxes.get(key) if self._boxes else None
         if box is not None and box.items:
             box.forming = candle
         else:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from velas.clock import Clock
-from velas.errors import ExchangeError
+from velas.errors import ExchangeError, FeedError, Unsupported
 from velas.polling import PollingFeed
 from velas.protocols import Feed, Rotatable
 from velas.status import Connected, Disconnected, FellBack, Recovered, Status, StreamMute
@@ -101,8 +102,10 @@ class Silence:
 
     def resume_polling(self, series: AnySeries) -> None:
         """Let REST serve a series again from where it is, if it is to."""
-        if self._polling is not None and series.fallen_s is not None:
-            from_ms, from_id = _position(series)
+        if self._polling is None or series.fallen_s is None:
+            return
+        from_ms, from_id = _position(series)
+        with suppress(FeedError, Unsupported):  # the stream is closing; REST has no such thing
             self._polling.watch(series.subscription, from_ms=from_ms, from_id=from_id)
 
     async def _judge(self, series: AnySeries) -> None:
@@ -153,7 +156,8 @@ class Silence:
                 reason=reason,
             )
         )
-        if series.healing is None:  # else when that is done
+        repaired = series.healing is not None and isinstance(series.track, CandleTrack)
+        if not repaired:  # else when that is done
             self.resume_polling(series)
 
     def _rotate(self, series: AnySeries, reason: str) -> None:

@@ -57,7 +57,8 @@ class Stream:
     to `on_status` as `CallbackFailed`; the stream goes on.
 
     The stream opens and closes the `feed` (None: REST polling); `exchange` and `store`
-    stay the caller's. `clock` is by default the exchange's own.
+    stay the caller's. `clock` is by default the feed's, so that a recording is consumed in
+    its own time, or the exchange's.
     """
 
     def __init__(
@@ -71,8 +72,7 @@ class Stream:
     ) -> None:
         from velas.polling import PollingFeed
 
-        if clock is None:
-            clock = exchange.clock if isinstance(exchange, ExchangeAdapter) else SYSTEM_CLOCK
+        clock = clock or _clock_of(feed, exchange)
         settings = settings or StreamSettings()
         self.on_candle: Callable[[Candle], Awaitable[None] | None] | None = None
         self.on_trade: Callable[[Trade], Awaitable[None] | None] | None = None
@@ -242,3 +242,9 @@ class Stream:
             if callback is not self.on_status and self.on_status is not None:
                 told = CallbackFailed(at_ms=self._clock.now_ms(), callback=name, error=error)
                 await self._call(cast(_Callback, self.on_status), told)
+
+
+def _clock_of(feed: Feed | None, exchange: Exchange) -> Clock:
+    if isinstance(feed, FeedAdapter):
+        return feed.clock
+    return exchange.clock if isinstance(exchange, ExchangeAdapter) else SYSTEM_CLOCK

@@ -35,6 +35,11 @@ class TradeTrack:
         self._counters = counters
 
     @property
+    def holed(self) -> bool:
+        """Whether trades wait behind a hole."""
+        return bool(self._held)
+
+    @property
     def next_held_id(self) -> int | None:
         """The first id that waits behind a hole."""
         return min(self._held, default=None)
