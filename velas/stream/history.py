@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from velas.adapter import lane
 from velas.candles import candles_of
 from velas.clock import Clock
-from velas.errors import ExchangeError, StoreError, Unsupported
+from velas.errors import BadRequest, ExchangeError, StoreError, Unsupported
 from velas.limits import RequestType
 from velas.models import Candle
 from velas.protocols import Exchange
@@ -81,7 +81,7 @@ class Warmth:
                         track.remember(page)
                         at_ms = track.interval.next_open(page[-1].timestamp)
                 return
-            except Unsupported as error:  # a recording, say: live candles are all there is
+            except (Unsupported, BadRequest) as error:  # a recording, say, that has no more
                 self._trouble.note(error, f"history of {series.name}")
                 return
             except (ExchangeError, StoreError, OSError) as error:
