@@ -63,7 +63,9 @@ async def run(market: str, name: str) -> tuple[str, Heard]:
     case = CASES[name]
     plan = SocketFaultPlan.script(case.connections, series=case.series)
     channels = ("candles", "trades")
-    heard = await listen(market, 200.0, socket_faults=plan, channels=channels, factor=40.0)
+    heard = await listen(
+        market, 200.0, socket_faults=plan, channels=channels, factor=45.0, settle_s=60.0
+    )
     return name, heard
 
 
@@ -131,6 +133,7 @@ async def test_stream_rotates_its_sockets_before_the_venue_cuts_them() -> None:
         "futures",
         300.0,
         channels=("candles", "trades", "book_ticker"),
+        factor=90.0,
         feed={"rotate_after_h": 80 / 3600},
         venue={"ws_life_h": 110 / 3600},
     )
@@ -143,7 +146,7 @@ async def test_stream_rotates_its_sockets_before_the_venue_cuts_them() -> None:
 
 
 async def test_stream_of_several_intervals_and_seconds() -> None:
-    heard = await listen("spot", 130.0, intervals=("1s", "1m", "3m"), factor=20.0, settle_s=30.0)
+    heard = await listen("spot", 130.0, intervals=("1s", "1m", "3m"), factor=40.0, settle_s=30.0)
     assert check(heard, "BTC/USDT", "1s") > 90
     assert check(heard, "ETH/USDT", "1m") >= 1
 
