@@ -148,7 +148,7 @@ class FeedAdapter(ABC):
         """
         if self._closed:
             raise FeedError(f"{self.name} is closed; open the feed again")
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             raise FeedError(f"{self.name} runs already")
         if not self._wanted and not self.may_idle:
             raise FeedError(f"{self.name}: nothing is subscribed")

@@ -29,6 +29,7 @@ class Mailbox(Generic[T]):
         self.kept = 0  # how many wait that were put without a key
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
+        self._error: BaseException | None = None
 
     def __len__(self) -> int:
         return self.kept + len(self._cells)
@@ -67,13 +68,14 @@ class Mailbox(Generic[T]):
         if self._waiter is not None:
             self._wake()
 
-    def close(self) -> None:
-        """End the iteration once everything queued is consumed."""
+    def close(self, error: BaseException | None = None) -> None:
+        """End the iteration once everything queued is consumed, with `error` if given."""
         self._closed = True
+        self._error = self._error or error
         self._wake()
 
     async def drain(self) -> AsyncIterator[T]:
-        """Iterate over the events; ends when the mailbox is closed and empty."""
+        """Iterate over the events; ends, or raises, when the mailbox is closed and empty."""
         queue, cells = self._queue, self._cells
         while True:
             while queue:
@@ -87,6 +89,8 @@ class Mailbox(Generic[T]):
                     del cells[key]
                     yield event  # type: ignore[misc]
             if self._closed:
+                if self._error is not None:
+                    raise self._error
                 return
             self._waiter = asyncio.get_running_loop().create_future()
             try:

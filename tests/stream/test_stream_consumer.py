@@ -10,10 +10,17 @@ from typing import Any
 import pytest
 from streamkit import MINUTE, START, LiveVenue, SpokenFeed, live, name_of
 
-from velas.errors import ConfigError, FeedError, UnknownSymbol
+from velas.errors import ConfigError, FeedError, UnknownSymbol, Unsupported
 from velas.models import Candle
 from velas.settings import Stream as StreamSettings
-from velas.status import CallbackFailed, ConsumerSlow, Disconnected, Status
+from velas.status import (
+    CallbackFailed,
+    Connected,
+    ConsumerSlow,
+    Disconnected,
+    Reconnecting,
+    Status,
+)
 from velas.stream import Stream
 from velas.testing import ManualClock
 
@@ -201,13 +208,83 @@ async def test_candles_of_a_series_not_subscribed_name_those_that_are() -> None:
             at.stream.candles("ETH/USDT", "1m")
 
 
-async def test_feed_that_dies_leaves_the_series_to_rest() -> None:
+async def test_feed_that_raises_leaves_the_series_to_rest_and_is_run_again() -> None:
     async with live() as at:
-        at.feed.failure = FeedError("it cannot go on")
+        at.feed.say(at.venue.forming(FIRST, 40))
+        at.feed.failure = ConnectionResetError("gone")
         at.feed.ended.set()
         await at.run(130.0)
         assert [name_of(one.timestamp) for one in at.closed()] == [0, 1]
-        assert [one.reason for one in at.told(Disconnected)] == ["it cannot go on"]
+        reasons = [one.reason for one in at.told(Disconnected)]
+        assert reasons == ["ConnectionResetError: gone"]
+        assert at.feed.runs == 2
+        at.feed.say(at.venue.forming(FIRST + 2 * MINUTE, 40))
+        await at.run(1.0)
+        told = [one.connection for one in at.told(Connected)]
+        assert told == ["spoken", "spoken", "rest", "feed"]
+        assert at.statuses()[-1] == "Recovered"
+
+
+async def test_feed_that_raises_again_and_again_is_run_ever_more_slowly() -> None:
+    async with live() as at:
+        at.feed.failure = FeedError("it cannot go on")
+        at.feed.ended.set()
+        for _ in range(600):
+            await at.run(1.0)
+            at.feed.ended.set()
+        assert 10 <= at.feed.runs <= 25
+        attempts = [one.attempt for one in at.told(Reconnecting)]
+        assert attempts == list(range(1, len(attempts) + 1))
+
+
+async def test_feed_that_cannot_do_what_is_asked_is_raised_to_the_bot() -> None:
+    clock, _, feed, stream = a_stream()
+    stream.subscribe(**CANDLES)
+    feed.failure = Unsupported("no live candles of 1m")
+    feed.ended.set()
+    async with stream:
+        task = asyncio.ensure_future(stream.run())
+        await clock.run_for(1.0)
+        with pytest.raises(Unsupported, match="no live candles"):
+            await task
+
+
+async def test_bug_in_the_stream_itself_is_raised_to_the_bot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, _, _, stream = a_stream()
+    stream.subscribe(**CANDLES)
+
+    def look(_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(stream._core._silence, "look", look)
+    async with stream:
+        task = asyncio.ensure_future(stream.run())
+        await clock.run_for(2.0)
+        with pytest.raises(ZeroDivisionError, match="a bug"):
+            await asyncio.wait_for(task, 5)
+
+
+async def test_aclose_during_the_start_leaves_no_task() -> None:
+    before = asyncio.all_tasks()
+    _, venue, _, stream = a_stream()
+    stream.subscribe(**CANDLES)
+    asked = asyncio.Event()
+    answer = asyncio.Event()
+
+    async def server_time_ms() -> int:
+        asked.set()
+        await answer.wait()
+        return START
+
+    venue.server_time_ms = server_time_ms  # type: ignore[method-assign]
+    task = asyncio.ensure_future(stream.run())
+    await asyncio.wait_for(asked.wait(), 5)
+    await stream.aclose()
+    answer.set()
+    await asyncio.wait_for(task, 5)
+    assert asyncio.all_tasks() == before
 
 
 async def test_feed_that_is_over_ends_the_events() -> None:

@@ -103,6 +103,8 @@ async def test_everything_asked_goes_by_the_live_lane() -> None:
         {"channel": "book_ticker", "symbols": ["BTC/USDT"]},
     )
     async with live(subscribe=subscribe, mute_after_s=10.0) as at:
+        assert at.venue.lanes == {RequestType.HISTORY}  # what came before the start
+        at.venue.lanes.clear()
         at.venue.first_trade_id = 1300
         at.feed.say(at.venue.trade(1000), at.venue.trade(1200))
         at.feed.say(at.venue.forming(FIRST, 1))

@@ -208,6 +208,7 @@ class SpokenFeed(FeedAdapter):
     def __init__(self, exchange: LiveVenue) -> None:
         super().__init__("spoken", exchange, clock=exchange.clock)  # type: ignore[arg-type]
         self.rotated: list[Subscription] = []
+        self.runs = 0
         self.ended = asyncio.Event()
         self.failure: Exception | None = None
 
@@ -215,9 +216,11 @@ class SpokenFeed(FeedAdapter):
         self.rotated.append(subscription)
 
     async def _drive(self, subscriptions: Sequence[Subscription]) -> None:
+        self.runs += 1
         self.connect()
         await self.ended.wait()
         if self.failure is not None:
+            self.ended.clear()
             raise self.failure
 
     def connect(self) -> None:

@@ -14,9 +14,10 @@ from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Subscription, Trade
 from velas.polling import PollingFeed
 from velas.settings import Stream as StreamSettings
-from velas.status import Connected, Disconnected, Status
+from velas.status import Connected, Status
 from velas.stream.candle_repair import CandleRepair
 from velas.stream.candle_track import CandleTrack
+from velas.stream.feeding import Feeding
 from velas.stream.gaps import Gaps
 from velas.stream.history import Warmth
 from velas.stream.intake import Intake
@@ -63,7 +64,8 @@ class Core:
         self._settings = settings
         self._counters = counters
         self._mailbox = mailbox
-        self._tasks = Tasks()
+        self._tasks = Tasks(self._fail)
+        self._closed = False
         self._outlet = Outlet(mailbox, store, clock, counters)
         say = self._outlet.say
         self._time = VenueTime(exchange, clock)
@@ -115,6 +117,8 @@ class Core:
             self._add(one, since_ms.get(one))
         for series in self.candles.values():
             await self._warmth.load(series)
+        if self._closed:  # meanwhile
+            return
         self._listen()
         self._tasks.spawn(self._run_feed(), "the feed")
         self._tasks.spawn(self._look_on(), "the watch over silence")
@@ -125,11 +129,17 @@ class Core:
 
     async def finish(self) -> None:
         """Stop listening, store what was accepted, end the mailbox."""
+        self._closed = True
         await self._feed.aclose()
         if self._polling is not None:
             await self._polling.aclose()
         await self._tasks.cancel()
         await self._outlet.finish()
+
+    def _fail(self, what: str, error: BaseException) -> None:
+        # without one of its tasks the stream could keep no promise: the bot must know
+        _LOG.error("%s failed", what, exc_info=error)
+        self._mailbox.close(error)
 
     def _add(self, one: Subscription, since_ms: int | None) -> None:
         heard_s = self._clock.monotonic_s()
@@ -163,20 +173,13 @@ class Core:
             self._outlet.forming(series.track.forming, series.track.key)
 
     async def _run_feed(self) -> None:
-        try:
-            await self._feed.run()
-        except VelasError as error:
-            _LOG.error("the feed has failed, REST goes on alone: %s", error)
-            self._feed_status(
-                Disconnected(at_ms=self._clock.now_ms(), connection="feed", reason=str(error))
-            )
-        else:  # a recording is over, or the feed was closed
-            await self._outlet.finish()
+        await Feeding(self._feed, self._clock, self._feed_status).run()
+        await self._outlet.finish()  # a recording is over, or the feed was closed
 
     async def _run_polling(self, polling: PollingFeed) -> None:
         try:
             await polling.run()
-        except VelasError as error:
+        except VelasError as error:  # the socket and repair go on
             _LOG.warning("polling has failed: %s", error)
 
     # -- listening -------------------------------------------------------------------

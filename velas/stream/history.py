@@ -7,11 +7,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
-from velas.adapter import lane
 from velas.candles import candles_of
 from velas.clock import Clock
 from velas.errors import BadRequest, ExchangeError, StoreError, Unsupported
-from velas.limits import RequestType
 from velas.models import Candle
 from velas.protocols import Exchange
 from velas.stream.candle_track import CandleTrack
@@ -67,11 +65,8 @@ class Warmth:
 
     async def fetch(self, series: Series[CandleTrack]) -> None:
         """Remember, and store, what is missing since; tries until the venue answers."""
-        with lane(RequestType.LIVE):
-            await self._fetch(series, self._first_missing(series.track))
-
-    async def _fetch(self, series: Series[CandleTrack], at_ms: int) -> None:
         track = series.track
+        at_ms = self._first_missing(track)
         pause_s = _PAUSE_S
         while at_ms < track.next_ms:
             try:

@@ -11,6 +11,7 @@ from velas.polling import PollingFeed
 from velas.protocols import Feed, Rotatable
 from velas.status import Connected, Disconnected, FellBack, Recovered, Status, StreamMute
 from velas.stream.candle_track import CandleTrack
+from velas.stream.feeding import FEED
 from velas.stream.probe import Probe
 from velas.stream.series import AnySeries
 from velas.stream.tasks import Tasks
@@ -68,6 +69,9 @@ class Silence:
         if since_s is None:
             return
         series.rotate_pause_s = 60.0
+        if FEED in self._down:  # it is running again: nothing else would say so
+            self._down.discard(FEED)
+            self._say(Connected(at_ms=self._clock.now_ms(), connection=FEED))
         if self._polling is not None:
             self._polling.unwatch(series.subscription)
         one = series.subscription

@@ -128,6 +128,7 @@ class Stream:
             UnknownSymbol, Unsupported: the venue does not have what was subscribed.
             FeedError: nothing was subscribed, or the stream has been started already.
             ExchangeError: the venue cannot be reached at the start.
+            StoreError: what is stored of a series cannot be read.
         """
         await self._start()
         async for event in self._mailbox.drain():

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 __all__ = ["Tasks"]
 
-_LOG = logging.getLogger(__name__)
-
 
 class Tasks:
-    """A set of tasks that are cancelled together; one that fails is logged."""
+    """A set of tasks that are cancelled together; `failed` is told of one that raises."""
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Callable[[str, BaseException], None]) -> None:
+        self._failed = failed
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -37,4 +35,4 @@ class Tasks:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("%s failed", task.get_name(), exc_info=error)
+            self._failed(task.get_name(), error)
