@@ -138,7 +138,10 @@ class GapEvent(SeriesStatus):
 
 @attrs.frozen(kw_only=True)
 class GapDetected(GapEvent):
-    """Due and not there; being asked for by REST. Nothing later is delivered before."""
+    """Due and not there; being asked for by REST. Nothing later is delivered before.
+
+    With the reason ``history`` it lies before the first live candle, which does not wait.
+    """
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from velas import frames
 from velas.candles import frame_of
 from velas.errors import StoreCorrupt, StoreFull, Unavailable, Unsupported
 from velas.models import Candle
-from velas.status import CandleRevised, GapAbsent, StoreFailed
+from velas.status import CandleRevised, GapAbsent, GapDetected, GapFilled, StoreFailed
 from velas.stream import Stream
 from velas.testing import ManualClock
 from velas_parquet import ParquetStore
@@ -123,24 +123,70 @@ async def test_history_of_a_venue_that_has_none_leaves_the_live_candles() -> Non
         assert [name_of(one.timestamp) for one in at.closed()] == [0]
 
 
-async def test_live_candles_wait_for_a_history_that_the_venue_does_not_give_yet() -> None:
-    def down(clock: ManualClock) -> LiveVenue:
-        venue = LiveVenue(clock)
-        venue.fault = fail
-        return venue
+def refusing(clock: ManualClock) -> LiveVenue:
+    venue = LiveVenue(clock)
 
     def fail(what: str) -> None:
         if what == "candles":
             raise Unavailable("down")
 
-    async with live(venue=down, memory_candles=3) as at:
-        await close(at, 0)
-        assert at.closed() == []
+    venue.fault = fail
+    return venue
+
+
+async def test_live_candles_wait_for_a_history_that_fails_once() -> None:
+    async with live(venue=refusing, memory_candles=3) as at:
+        at.feed.say(at.venue.forming(FIRST, 40))
+        assert at.forming() == []
         at.venue.fault = lambda what: None
-        await at.run(40.0)
+        await at.run(2.0)
         memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
-        assert [name_of(ms) for ms in memory] == [-2, -1, 0]
-        assert [one.sequence for one in at.closed()] == [1]
+        assert [name_of(ms) for ms in memory] == [-3, -2, -1]
+        assert len(at.forming()) == 1
+        assert at.told(GapDetected) == []
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_live_candles_do_not_wait_for_a_history_the_venue_fails_to_give(
+    stored: bool,
+) -> None:
+    store = FakeStore() if stored else None
+    async with live(venue=refusing, memory_candles=4, store=store) as at:
+        await at.run(5.0)
+        await close(at, 0)
+        await close(at, 1)
+        assert [one.sequence for one in at.closed()] == [1, 2]
+        (gap,) = at.told(GapDetected)
+        assert (name_of(gap.start_ms), gap.missing, gap.reason) == (-4, 4, "history")
+        at.venue.fault = lambda what: None
+        for _ in range(12):
+            await at.run(10.0)
+            await settle(at)
+        assert [one.missing for one in at.told(GapFilled)] == [4]
+        memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
+        assert list(memory) == sorted(memory)
+        assert len(set(memory)) == 4
+        if store is not None:
+            assert store.gaps("BTC/USDT", "1m") == []
+            assert name_of(store.load("BTC/USDT", "1m")["timestamp"].iloc[0]) == -4
+
+
+async def test_live_candles_do_not_wait_for_a_venue_that_hangs() -> None:
+    def hanging(clock: ManualClock) -> LiveVenue:
+        venue = LiveVenue(clock)
+
+        async def ask(what: str) -> None:
+            await asyncio.Event().wait()
+
+        venue._ask = ask  # type: ignore[method-assign]
+        return venue
+
+    async with live(venue=hanging) as at:
+        at.feed.say(at.venue.forming(FIRST, 40))
+        await at.run(15.0)
+        assert at.forming() == []
+        await at.run(10.0)
+        assert len(at.forming()) == 1
 
 
 async def test_close_is_durable_before_it_is_delivered(tmp_path: Path) -> None:

@@ -101,8 +101,13 @@ class CandleTrack:
         return released
 
     def remember(self, candles: Sequence[Candle]) -> None:
-        """Put history in front of what will be delivered."""
-        self._memory.extend(candles)
+        """Put history in front of what is delivered."""
+        if self.sequence:  # it came late
+            both = sorted([*candles, *self._memory], key=lambda candle: candle.timestamp)
+            self._memory.clear()
+            self._memory.extend(both)
+        else:
+            self._memory.extend(candles)
 
     def revise(self, before: Candle, after: Candle) -> None:
         """Put the venue's later word in the place of a delivered candle."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -103,7 +104,13 @@ class Core:
             exchange, self._time, clock, say, self._trouble, self._tasks, counters
         )
         self._warmth = Warmth(
-            exchange, store, self._outlet, clock, self._trouble, memory=settings.memory_candles
+            exchange,
+            store,
+            self._outlet,
+            self._gaps,
+            clock,
+            self._trouble,
+            memory=settings.memory_candles,
         )
 
     # -- lifecycle -------------------------------------------------------------------
@@ -125,7 +132,7 @@ class Core:
         if self._polling is not None:
             self._tasks.spawn(self._run_polling(self._polling), "polling")
         for series in self.candles.values():
-            self._tasks.spawn(self._open(series), f"history of {series.name}")
+            self._tasks.spawn(self._open(series), f"start of {series.name}")
 
     async def finish(self) -> None:
         """Stop listening, store what was accepted, end the mailbox."""
@@ -166,7 +173,9 @@ class Core:
             self.tickers[one.symbol] = Series(one, ticker, heard_s)
 
     async def _open(self, series: Series[CandleTrack]) -> None:
-        await self._warmth.fetch(series)
+        done = asyncio.Event()
+        self._tasks.spawn(self._warmth.fetch(series, done), f"history of {series.name}")
+        await self._warmth.patience(done)
         series.track.open = True
         self._intake.release(series, series.track.release())
         if series.track.forming is not None:

@@ -52,6 +52,14 @@ class Gaps:
             series.gap.absent += missing
         self._tell(GapAbsent, series, start, end, missing, reason)
 
+    def tell_history(
+        self, series: Series[CandleTrack], start_ms: int, end_ms: int, *, filled: bool
+    ) -> None:
+        """Say that what lies before the first live candle is missing still, or no more."""
+        kind = GapFilled if filled else GapDetected
+        missing = _count(series, start_ms, end_ms)
+        self._tell(kind, series, start_ms, end_ms, missing, "history")
+
     def _tell(
         self,
         kind: type[GapEvent],

@@ -7,14 +7,18 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
+import attrs
+
 from velas.candles import candles_of
 from velas.clock import Clock
 from velas.errors import BadRequest, ExchangeError, StoreError, Unsupported
 from velas.models import Candle
 from velas.protocols import Exchange
 from velas.stream.candle_track import CandleTrack
+from velas.stream.gaps import Gaps
 from velas.stream.outlet import Outlet
 from velas.stream.series import Series
+from velas.stream.tasks import until
 from velas.stream.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -24,8 +28,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Warmth"]
 
-_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_FAILURES = 3  # of one series, each after the adapter's own retries: live candles go first
+_PATIENCE_S = 20.0  # without a page for any series: the venue hangs
+_SLICE_S = 1.0
+_LONGEST_PAUSE_S = 600.0
 _AT_ONCE = 4
+
+
+@attrs.define
+class _Missing:
+    at_ms: int  # what opens from here on is still to be fetched
+    end_ms: int
+    start_ms: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.start_ms = self.at_ms
 
 
 class Warmth:
@@ -33,7 +50,8 @@ class Warmth:
 
     From the store comes what is there; from REST what is missing since, all of it, and
     it is stored first. Without a store, or with an empty one, REST gives the memory's
-    length. Until that is done live candles wait.
+    length. Until that is done live candles wait - but not for a history that the venue
+    fails to give: then they go first, and a `GapDetected` names what is missing.
     """
 
     def __init__(
@@ -41,6 +59,7 @@ class Warmth:
         exchange: Exchange,
         store: Store | None,
         outlet: Outlet,
+        gaps: Gaps,
         clock: Clock,
         trouble: Trouble,
         *,
@@ -49,10 +68,12 @@ class Warmth:
         self._exchange = exchange
         self._store = store
         self._outlet = outlet
+        self._gaps = gaps
         self._clock = clock
         self._trouble = trouble
         self._memory = memory
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._moved_s = clock.monotonic_s()  # when any series got on
 
     async def load(self, series: Series[CandleTrack]) -> None:
         """Remember what the store has in front of `next_ms`; does nothing without a store.
@@ -62,27 +83,48 @@ class Warmth:
         """
         if self._store is not None:
             series.track.remember(await self._stored(self._store, series.track))
+        self._moved_s = self._clock.monotonic_s()
 
-    async def fetch(self, series: Series[CandleTrack]) -> None:
-        """Remember, and store, what is missing since; tries until the venue answers."""
+    async def patience(self, done: asyncio.Event) -> None:
+        """Return when `done` is set, or no series has got on for a while."""
+        while not await until(done, self._clock, _SLICE_S):
+            if self._clock.monotonic_s() - self._moved_s > _PATIENCE_S:
+                return
+
+    async def fetch(self, series: Series[CandleTrack], done: asyncio.Event) -> None:
+        """Remember, and store, what is missing since; tries until the venue answers.
+
+        `done` is set when the series need not wait any longer.
+        """
+        missing = _Missing(self._first_missing(series.track), series.track.next_ms)
+        failures = 0
+        while not await self._fetched(series, missing):
+            failures += 1
+            if failures == _FAILURES:
+                self._gaps.tell_history(series, missing.at_ms, missing.end_ms, filled=False)
+                done.set()
+            await self._clock.sleep(min(2.0 ** (failures - 1), _LONGEST_PAUSE_S))
+        if failures >= _FAILURES:
+            self._gaps.tell_history(series, missing.start_ms, missing.end_ms, filled=True)
+        done.set()
+
+    async def _fetched(self, series: Series[CandleTrack], missing: _Missing) -> bool:
         track = series.track
-        at_ms = self._first_missing(track)
-        pause_s = _PAUSE_S
-        while at_ms < track.next_ms:
-            try:
-                async with self._slots, aclosing(self._pages(track, at_ms)) as pages:
-                    async for page in pages:
-                        await self._outlet.append(page, track.key)
-                        track.remember(page)
-                        at_ms = track.interval.next_open(page[-1].timestamp)
-                return
-            except (Unsupported, BadRequest) as error:  # a recording, say, that has no more
-                self._trouble.note(error, f"history of {series.name}")
-                return
-            except (ExchangeError, StoreError, OSError) as error:
-                self._trouble.note(error, f"history of {series.name}")
-                await self._clock.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        if missing.at_ms >= missing.end_ms:
+            return True
+        try:
+            async with self._slots, aclosing(self._pages(track, missing)) as pages:
+                async for page in pages:
+                    await self._outlet.append(page, track.key)
+                    track.remember(page)
+                    missing.at_ms = track.interval.next_open(page[-1].timestamp)
+                    self._moved_s = self._clock.monotonic_s()
+        except (Unsupported, BadRequest) as error:  # a recording, say, that has no more
+            self._trouble.note(error, f"history of {series.name}")
+        except (ExchangeError, StoreError, OSError) as error:
+            self._trouble.note(error, f"history of {series.name}")
+            return False
+        return True
 
     async def _stored(self, store: Store, track: CandleTrack) -> list[Candle]:
         start_ms = self._back(track)
@@ -104,9 +146,11 @@ class Warmth:
         slot = track.interval.slot(track.next_ms) - self._memory
         return max(0, track.interval.open_of(slot))
 
-    async def _pages(self, track: CandleTrack, start_ms: int) -> AsyncGenerator[list[Candle], None]:
+    async def _pages(
+        self, track: CandleTrack, missing: _Missing
+    ) -> AsyncGenerator[list[Candle], None]:
         pages = self._exchange.iter_candles(
-            track.symbol, track.interval, start_ms=start_ms, end_ms=track.next_ms
+            track.symbol, track.interval, start_ms=missing.at_ms, end_ms=missing.end_ms
         )
         closing = aclosing(pages) if isinstance(pages, AsyncGenerator) else nullcontext()
         async with closing:

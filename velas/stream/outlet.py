@@ -16,6 +16,7 @@ from velas.clock import Clock
 from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Trade
 from velas.status import CandleRevised, ConsumerSlow, SeriesStatus, Status, StoreFailed
+from velas.stream.tasks import until
 
 if TYPE_CHECKING:
     from velas.protocols import Store
@@ -170,24 +171,13 @@ class Outlet:
                 elif self._finishing.is_set():
                     return
                 else:
-                    await self._pause(pause_s)
+                    await until(self._finishing, self._clock, pause_s)
                     pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         finally:
             box.task = None
         forming, box.forming = box.forming, None
         if forming is not None:
             self._mailbox.put_latest(forming, box.key)
-
-    async def _pause(self, seconds: float) -> None:
-        waits = [
-            asyncio.ensure_future(self._clock.sleep(seconds)),
-            asyncio.ensure_future(self._finishing.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
     async def _stored(self, box: _Box, batch: Sequence[Candle | Status]) -> bool:
         rows = [item.after if isinstance(item, CandleRevised) else item for item in batch]

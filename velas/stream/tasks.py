@@ -5,7 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 
-__all__ = ["Tasks"]
+from velas.clock import Clock
+
+__all__ = ["Tasks", "until"]
+
+
+async def until(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
+    """Wait for `event`, at most `seconds` of `clock`; say whether it has happened."""
+    if event.is_set():
+        return True
+    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return event.is_set()
 
 
 class Tasks:
