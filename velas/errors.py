@@ -18,6 +18,7 @@
     │   ├── RestrictedLocation      451: the venue refuses this country; never retried
     │   ├── AuthError               key, signature, permission or clock
     │   ├── BadRequest              the venue refuses the arguments (also ValueError)
+    │   │   └── TooOld              it lies further back than the venue looks up
     │   ├── UnknownSymbol           no such market (also LookupError)
     │   ├── OrderRejected           the order was judged and refused
     │   └── OrderUnknown            the order's fate is unknown; never sent again blindly
@@ -54,6 +55,7 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreLocked",
+    "TooOld",
     "Transient",
     "Unavailable",
     "UnknownAdapter",
@@ -148,6 +150,10 @@ class AuthError(ExchangeError):
 
 class BadRequest(ExchangeError, ValueError):
     """The venue refuses the request's arguments."""
+
+
+class TooOld(BadRequest):
+    """The venue has what was asked for no longer: it lies too far back."""
 
 
 class UnknownSymbol(ExchangeError, LookupError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from velas.models import Candle
+from velas.models import Candle, Subscription
 
 __all__ = [
     "BadFrame",
@@ -12,6 +12,7 @@ __all__ = [
     "BudgetLow",
     "CallbackFailed",
     "CandleRevised",
+    "CandleUnconfirmed",
     "Connected",
     "ConnectionStatus",
     "ConsumerSlow",
@@ -48,9 +49,13 @@ class Status:
 
 @attrs.frozen(kw_only=True)
 class ConnectionStatus(Status):
-    """Of one socket; `connection` is its name within the feed, the same after a reconnect."""
+    """Of one socket; `connection` is its name within the feed, the same after a reconnect.
+
+    `carries` are the series that come by it; none given, it may be any.
+    """
 
     connection: str
+    carries: tuple[Subscription, ...] = attrs.field(default=(), repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -160,6 +165,13 @@ class CandleRevised(SeriesStatus):
 
     before: Candle
     after: Candle
+
+
+@attrs.frozen(kw_only=True)
+class CandleUnconfirmed(SeriesStatus):
+    """REST has no row for a closed `candle` that the socket delivered, but has later ones."""
+
+    candle: Candle
 
 
 # -- of the stream -----------------------------------------------------------------------

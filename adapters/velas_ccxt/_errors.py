@@ -101,6 +101,7 @@ _CODE: Mapping[int, ErrorType] = {
     -2010: errors.OrderRejected,
     -2014: errors.AuthError,
     -2015: errors.AuthError,
+    -4166: errors.TooOld,  # USDT-M aggTrades: older than 48 hours
 }
 _TOLD_BY_STATUS = (errors.Unavailable, errors.RequestTimeout, errors.BadResponse)
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")

@@ -15,7 +15,14 @@ from velas import frames
 from velas.candles import frame_of
 from velas.errors import StoreCorrupt, StoreFull, Unavailable, Unsupported
 from velas.models import Candle
-from velas.status import CandleRevised, GapAbsent, GapDetected, GapFilled, StoreFailed
+from velas.status import (
+    CandleRevised,
+    CandleUnconfirmed,
+    GapAbsent,
+    GapDetected,
+    GapFilled,
+    StoreFailed,
+)
 from velas.stream import Stream
 from velas.testing import ManualClock
 from velas_parquet import ParquetStore
@@ -270,14 +277,14 @@ async def test_candle_that_rest_has_otherwise_later_is_told_and_the_store_follow
             assert rows[FIRST] == told.after.close
 
 
-async def test_candle_that_rest_does_not_have_later_is_counted_not_revised() -> None:
+async def test_candle_that_rest_does_not_have_later_is_told_as_unconfirmed() -> None:
     async with live() as at:
         await close(at, 0)
         at.venue.absent = {FIRST}
         await close(at, 1)
         await at.run(100.0)
         assert at.told(CandleRevised) == []
-        assert at.stream.counters["not_found_later"] == 1
+        assert [one.candle for one in at.told(CandleUnconfirmed)] == at.closed()[:1]
 
 
 async def test_rest_that_settles_within_seconds_revises_nothing() -> None:

@@ -9,7 +9,7 @@ import pytest
 from streamkit import MINUTE, START, LiveVenue, live, name_of
 
 from velas.adapter import ExchangeAdapter
-from velas.errors import BadRequest, Unavailable
+from velas.errors import TooOld, Unavailable
 from velas.errors import Banned as BannedError
 from velas.limit_models import LimiterSnapshot
 from velas.limits import RequestType
@@ -151,11 +151,11 @@ async def test_trades_too_old_to_look_up_are_declared_absent_with_the_venues_wor
     async with live(subscribe=TRADES) as at:
 
         def fault(what: str) -> None:
-            raise BadRequest("-4166 only the last 48 hours")
+            raise TooOld("-4166 only the last 48 hours")
 
         at.venue.fault = fault
         at.feed.say(at.venue.trade(1000), at.venue.trade(1500))
-        await at.run(2.0)
+        await at.run(6.0)
         (absent,) = at.told(GapAbsent)
         assert absent.missing == 499
         assert "-4166" in absent.reason
@@ -165,7 +165,7 @@ async def test_trades_too_old_to_look_up_are_declared_absent_with_the_venues_wor
 async def test_frames_that_are_only_late_are_not_called_mute() -> None:
     async with live(mute_after_s=20.0) as at:
         at.feed.say(at.venue.forming(FIRST, 1))
-        await at.run(21.0)  # asked by now
+        await at.run(23.0)  # asked by now
         assert "forming" in at.venue.asked
         at.feed.say(at.venue.forming(FIRST, 2))
         await at.run(8.0)

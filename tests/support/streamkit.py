@@ -186,7 +186,7 @@ class LiveVenue:
 
     async def fetch_book_ticker(self, symbol: str) -> BookTicker:
         await self._ask("book_ticker")
-        bid = Decimal(self.clock.now_ms() % 1000)
+        bid = Decimal(self.clock.now_ms() // 100 % 10_000)
         return BookTicker(symbol, bid, Decimal(1), bid + 1, Decimal(1))
 
     async def aclose(self) -> None:

@@ -74,7 +74,7 @@ def test_translate_of_a_class_of_tomorrow_takes_its_base() -> None:
         (400, {"code": -1120, "msg": "Invalid interval."}, errors.BadRequest),
         (400, {"code": -1100, "msg": "Illegal characters"}, errors.BadRequest),
         (400, {"code": -1130, "msg": "Data sent for limit"}, errors.BadRequest),
-        (400, {"code": -4166, "msg": "Search window"}, errors.BadRequest),
+        (400, {"code": -4166, "msg": "Search window"}, errors.TooOld),
         (400, {"code": -4088, "msg": "Maximum time interval"}, errors.BadRequest),
         (400, {"code": -1013, "msg": "Filter failure: LOT_SIZE"}, errors.OrderRejected),
         (400, {"code": -1021, "msg": "Timestamp"}, errors.AuthError),

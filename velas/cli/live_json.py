@@ -71,7 +71,9 @@ class JsonLines:
 
 
 def _plain(event: attrs.AttrsInstance) -> dict[str, object]:
-    return {one.name: _value(getattr(event, one.name)) for one in attrs.fields(type(event))}
+    # what a repr leaves out is for programs that hold the event itself
+    shown = (one.name for one in attrs.fields(type(event)) if one.repr)
+    return {name: _value(getattr(event, name)) for name in shown}
 
 
 def _value(value: object) -> object:

@@ -10,7 +10,6 @@ import pandas as pd
 from velas.adapter import lane
 from velas.candles import candles_of
 from velas.clock import Clock
-from velas.errors import ExchangeError, Unsupported
 from velas.limits import RequestType
 from velas.models import VENUE
 from velas.protocols import Exchange
@@ -92,9 +91,9 @@ class CandleRepair:
                     pause_s = _PAUSE_S
                 else:
                     pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            self._silence.resume_polling(series)
         finally:
             series.healing = None
+            self._silence.resume_polling(series)
 
     async def _news(self, track: CandleTrack, pause_s: float) -> bool:
         """Wait, at most until something is new that makes asking worthwhile; say so."""
@@ -114,9 +113,10 @@ class CandleRepair:
         try:
             async with self._slots:
                 frame = await self._answer(series)
-        except (ExchangeError, Unsupported) as error:
+        except Exception as error:  # also a bug of an adapter: the hole stays one
             self._trouble.note(error, f"repair of {series.name}")
             self._failing.add(series.track.key)
+            series.doubted = None
             return False
         self._failing.discard(series.track.key)
         self.sign_of_life()

@@ -101,13 +101,18 @@ class CandleTrack:
         return released
 
     def remember(self, candles: Sequence[Candle]) -> None:
-        """Put history in front of what is delivered."""
-        if self.sequence:  # it came late
-            both = sorted([*candles, *self._memory], key=lambda candle: candle.timestamp)
-            self._memory.clear()
-            self._memory.extend(both)
-        else:
+        """Put history in its place among what is known."""
+        if not self._memory or (candles and candles[0].timestamp > self._memory[-1].timestamp):
             self._memory.extend(candles)
+            return
+        known = {candle.timestamp: candle for candle in (*candles, *self._memory)}
+        self._memory.clear()
+        self._memory.extend(known[timestamp] for timestamp in sorted(known))
+
+    def begin_at(self, open_ms: int) -> None:
+        """Begin earlier than was thought; before anything was delivered."""
+        if not self.sequence:
+            self.next_ms = min(self.next_ms, open_ms)
 
     def revise(self, before: Candle, after: Candle) -> None:
         """Put the venue's later word in the place of a delivered candle."""
@@ -165,4 +170,6 @@ class CandleTrack:
     def _doubt(self, known: Candle) -> None:
         self.contradicted = True  # REST decides
         if known not in self.unchecked:
-            self.unchecked.appendleft(known)
+            both = sorted([known, *self.unchecked], key=lambda candle: candle.timestamp)
+            self.unchecked.clear()
+            self.unchecked.extend(both)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from velas.clock import Clock
-from velas.errors import ExchangeError, VelasError
+from velas.errors import FeedError
 from velas.interval import Interval
 from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Subscription, Trade
@@ -25,7 +25,7 @@ from velas.stream.intake import Intake
 from velas.stream.outlet import Outlet, Said
 from velas.stream.probe import Probe
 from velas.stream.revision import Revision
-from velas.stream.series import Series, TickerTrack
+from velas.stream.series import AnySeries, Series, TickerTrack
 from velas.stream.silence import Silence
 from velas.stream.tasks import Tasks
 from velas.stream.trade_repair import TradeRepair
@@ -67,6 +67,8 @@ class Core:
         self._mailbox = mailbox
         self._tasks = Tasks(self._fail)
         self._closed = False
+        self._listening = False
+        self._ending: asyncio.Future[None] | None = None
         self._outlet = Outlet(mailbox, store, clock, counters)
         say = self._outlet.say
         self._time = VenueTime(exchange, clock)
@@ -80,7 +82,7 @@ class Core:
         self._silence = Silence(
             feed,
             self._polling,
-            Probe(exchange, self._time, self._intake),
+            Probe(exchange, self._time),
             clock,
             say,
             self._trouble,
@@ -122,11 +124,14 @@ class Core:
         await self._time.measure()
         for one in subscriptions:
             self._add(one, since_ms.get(one))
-        for series in self.candles.values():
-            await self._warmth.load(series)
+        await asyncio.gather(*(self._warmth.load(series) for series in self.candles.values()))
         if self._closed:  # meanwhile
             return
         self._listen()
+        # subscribed only now: whoever else holds the feed is not disturbed
+        for one in subscriptions:
+            intervals = (one.interval,) if one.interval is not None else ()
+            self._feed.subscribe(one.channel, [one.symbol], intervals=intervals)
         self._tasks.spawn(self._run_feed(), "the feed")
         self._tasks.spawn(self._look_on(), "the watch over silence")
         if self._polling is not None:
@@ -137,11 +142,20 @@ class Core:
     async def finish(self) -> None:
         """Stop listening, store what was accepted, end the mailbox."""
         self._closed = True
-        await self._feed.aclose()
-        if self._polling is not None:
-            await self._polling.aclose()
-        await self._tasks.cancel()
-        await self._outlet.finish()
+        try:
+            if self._listening:  # else it is somebody else's
+                await self._feed.aclose()
+            if self._polling is not None:
+                await self._polling.aclose()
+            await self._tasks.cancel()
+        finally:
+            await self._end()
+
+    def _end(self) -> asyncio.Future[None]:
+        # one for all who ask: what is being stored is not to be cancelled half-way
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._outlet.finish())
+        return self._ending
 
     def _fail(self, what: str, error: BaseException) -> None:
         # without one of its tasks the stream could keep no promise: the bot must know
@@ -183,18 +197,21 @@ class Core:
 
     async def _run_feed(self) -> None:
         await Feeding(self._feed, self._clock, self._feed_status).run()
-        await self._outlet.finish()  # a recording is over, or the feed was closed
+        await asyncio.shield(self._end())  # a recording is over, or the feed was closed
 
     async def _run_polling(self, polling: PollingFeed) -> None:
         try:
             await polling.run()
-        except VelasError as error:  # the socket and repair go on
-            _LOG.warning("polling has failed: %s", error)
+        except Exception as error:  # the socket and repair go on
+            _LOG.error("polling has failed: %s", error, exc_info=error)
 
     # -- listening -------------------------------------------------------------------
 
     def _listen(self) -> None:
         feed, polling = self._feed, self._polling
+        if feed.on_candle or feed.on_trade or feed.on_book_ticker:
+            raise FeedError("the feed has callbacks already: another stream's, or your own")
+        self._listening = True
         feed.on_candle, feed.on_trade = self._hear_candle, self._hear_trade
         feed.on_book_ticker, feed.on_status = self._hear_ticker, self._feed_status
         if polling is not None:
@@ -206,9 +223,7 @@ class Core:
         if series is None:
             self._counters["not_subscribed"] += 1
             return
-        series.heard_s = self._clock.monotonic_s()
-        if series.fallen_s is not None:
-            self._silence.heard(series)
+        self._hear(series)
         self._intake.candle(series, candle)
 
     def _hear_trade(self, trade: Trade) -> None:
@@ -216,9 +231,7 @@ class Core:
         if series is None:
             self._counters["not_subscribed"] += 1
             return
-        series.heard_s = self._clock.monotonic_s()
-        if series.fallen_s is not None:
-            self._silence.heard(series)
+        self._hear(series)
         self._take_trade(series, trade)
 
     def _hear_ticker(self, ticker: BookTicker) -> None:
@@ -226,10 +239,14 @@ class Core:
         if series is None:
             self._counters["not_subscribed"] += 1
             return
+        self._hear(series)
+        self._intake.book_ticker(series, ticker)
+
+    def _hear(self, series: AnySeries) -> None:
         series.heard_s = self._clock.monotonic_s()
+        series.spoke = True
         if series.fallen_s is not None:
             self._silence.heard(series)
-        self._intake.book_ticker(series, ticker)
 
     def _poll_candle(self, candle: Candle) -> None:
         series = self.candles.get((candle.symbol, candle.interval))
@@ -260,10 +277,12 @@ class Core:
     # -- looking ---------------------------------------------------------------------
 
     async def _look_on(self) -> None:
+        measuring: asyncio.Task[None] | None = None
         while True:
             await self._clock.sleep(_LOOK_S)
-            if self._time.stale:
-                await self._measure()
+            if self._time.stale and (measuring is None or measuring.done()):
+                # on its own: a request that takes long must not blind the watch
+                measuring = self._tasks.spawn(self._measure(), "the venue's time")
             self._trouble.look()
             roomy = self._outlet.roomy
             for series in self.candles.values():
@@ -276,7 +295,7 @@ class Core:
     async def _measure(self) -> None:
         try:
             await self._time.measure()
-        except ExchangeError as error:
+        except Exception as error:  # carried on as it is
             self._trouble.note(error, "the venue's time")
 
     def _look_candles(self, series: Series[CandleTrack], roomy: bool) -> None:

@@ -8,10 +8,12 @@ from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 import attrs
+import numpy as np
 
+from velas import frames
 from velas.candles import candles_of
 from velas.clock import Clock
-from velas.errors import BadRequest, ExchangeError, StoreError, Unsupported
+from velas.errors import BadRequest, Unsupported
 from velas.models import Candle
 from velas.protocols import Exchange
 from velas.stream.candle_track import CandleTrack
@@ -82,7 +84,8 @@ class Warmth:
             StoreError: the series cannot be read; a damaged one is no reason to go on.
         """
         if self._store is not None:
-            series.track.remember(await self._stored(self._store, series.track))
+            async with self._slots:
+                series.track.remember(await self._stored(self._store, series.track))
         self._moved_s = self._clock.monotonic_s()
 
     async def patience(self, done: asyncio.Event) -> None:
@@ -96,17 +99,25 @@ class Warmth:
 
         `done` is set when the series need not wait any longer.
         """
-        missing = _Missing(self._first_missing(series.track), series.track.next_ms)
+        for start_ms, end_ms in self._missing(series.track):
+            await self._fill(series, _Missing(start_ms, end_ms), done)
+        done.set()
+
+    async def _fill(
+        self, series: Series[CandleTrack], missing: _Missing, done: asyncio.Event
+    ) -> None:
         failures = 0
         while not await self._fetched(series, missing):
             failures += 1
             if failures == _FAILURES:
-                self._gaps.tell_history(series, missing.at_ms, missing.end_ms, filled=False)
+                self._gaps.tell_history(series, missing.start_ms, missing.end_ms, filled=False)
                 done.set()
-            await self._clock.sleep(min(2.0 ** (failures - 1), _LONGEST_PAUSE_S))
+            await self._clock.sleep(min(2.0 ** min(failures - 1, 10), _LONGEST_PAUSE_S))
         if failures >= _FAILURES:
             self._gaps.tell_history(series, missing.start_ms, missing.end_ms, filled=True)
-        done.set()
+        elif missing.start_ms < missing.at_ms < missing.end_ms == series.track.next_ms:
+            # REST is behind: what it does not have yet is left to repair, which waits for it
+            series.track.begin_at(missing.at_ms)
 
     async def _fetched(self, series: Series[CandleTrack], missing: _Missing) -> bool:
         track = series.track
@@ -121,7 +132,7 @@ class Warmth:
                     self._moved_s = self._clock.monotonic_s()
         except (Unsupported, BadRequest) as error:  # a recording, say, that has no more
             self._trouble.note(error, f"history of {series.name}")
-        except (ExchangeError, StoreError, OSError) as error:
+        except Exception as error:  # of the venue, of the store, or a bug of either
             self._trouble.note(error, f"history of {series.name}")
             return False
         return True
@@ -131,16 +142,20 @@ class Warmth:
 
         def load() -> pd.DataFrame:
             last_ms = store.get_stats(track.symbol, track.interval).last_ms
+            # a series that ends before the memory begins: from where it ends
             first_ms = start_ms if last_ms is None else min(start_ms, last_ms)
             return store.load(track.symbol, track.interval, start_ms=first_ms, end_ms=track.next_ms)
 
         frame = await asyncio.to_thread(load)
         return candles_of(frame, track.symbol, track.interval.name)
 
-    def _first_missing(self, track: CandleTrack) -> int:
-        if track.memory:
-            return track.interval.next_open(track.memory[-1].timestamp)
-        return self._back(track)
+    def _missing(self, track: CandleTrack) -> list[tuple[int, int]]:
+        known = np.array([candle.timestamp for candle in track.memory], dtype=np.int64)
+        start_ms = self._back(track)
+        if len(known):
+            start_ms = min(start_ms, track.interval.next_open(int(known[-1])))
+        holes = frames.gaps(known, track.interval, start_ms=start_ms, end_ms=track.next_ms)
+        return [(hole.start_ms, hole.end_ms) for hole in holes]
 
     def _back(self, track: CandleTrack) -> int:
         slot = track.interval.slot(track.next_ms) - self._memory

@@ -120,7 +120,8 @@ class Outlet:
         self._told_slow = True
         what = (
             "closed candles and trades are held back and asked for again by REST when there is "
-            "room; of forming candles and book tickers only the newest waits"
+            "room (trades that the venue cannot look up by id are lost); of forming candles and "
+            "book tickers only the newest waits"
         )
         waiting = len(self._mailbox) + self._waiting
         self.say(ConsumerSlow(at_ms=self._clock.now_ms(), waiting=waiting, what=what))
@@ -129,11 +130,13 @@ class Outlet:
         """Store what was accepted, then close the mailbox; may be called again."""
         self._finishing.set()
         tasks = [box.task for box in self._boxes.values() if box.task is not None]
-        if tasks:  # not gather: it would cancel what is being stored along with its caller
-            await asyncio.wait(tasks)
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
-        self._mailbox.close()
+        try:
+            if tasks:  # not gather: it would cancel what is being stored along with its caller
+                await asyncio.wait(tasks)
+        finally:
+            if self._threads is not None:
+                self._threads.shutdown(wait=False)
+            self._mailbox.close()
 
     async def append(self, candles: Sequence[Candle], key: Key) -> None:
         """Store history that is not delivered; does nothing without a store."""

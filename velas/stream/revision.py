@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -10,11 +11,10 @@ import attrs
 from velas.adapter import lane
 from velas.candles import candles_of, same_row
 from velas.clock import Clock
-from velas.errors import ExchangeError, Unsupported
 from velas.limits import RequestType
 from velas.models import Candle
 from velas.protocols import Exchange
-from velas.status import CandleRevised, Status
+from velas.status import CandleRevised, CandleUnconfirmed, Status
 from velas.stream.candle_track import CandleTrack
 from velas.stream.series import Series
 from velas.stream.tasks import Tasks
@@ -25,6 +25,7 @@ __all__ = ["Revision"]
 
 _SETTLED_MS = 10_000  # after its end a candle is final at REST, too
 _EVERY_S = 60.0
+_AT_ONCE = 4
 _SHARE = 0.05  # of the venue's request budget, at most
 
 
@@ -49,6 +50,7 @@ class Revision:
         self._tasks = tasks
         self._counters = counters
         self._busy: set[tuple[str, str]] = set()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def look(self, series: Series[CandleTrack], count: int) -> None:
         """Start a check if one is due; `count` series share the budget."""
@@ -56,7 +58,10 @@ class Revision:
         now_s = self._clock.monotonic_s()
         if not track.unchecked or track.key in self._busy or series.healing is not None:
             return
-        if now_s < series.checked_s + self._period_s(count) and not track.contradicted:
+        period_s = self._period_s(count)
+        if not series.checked_s:  # the first checks of many series are spread over a period
+            series.checked_s = now_s - period_s * series.phase
+        if now_s < series.checked_s + period_s and not track.contradicted:
             return
         if self._end(track) > track.unchecked[0].timestamp:
             series.checked_s = now_s
@@ -81,16 +86,17 @@ class Revision:
         end_ms = self._end(track)
         told = [one for one in track.unchecked if one.timestamp < end_ms][:rows]
         try:
-            with lane(RequestType.LIVE):
-                frame = await self._exchange.fetch_candles(
-                    track.symbol,
-                    track.interval,
-                    start_ms=told[0].timestamp,
-                    end_ms=told[-1].timestamp + 1,
-                    limit=min(rows, track.interval.count(told[0].timestamp, end_ms)),
-                )
+            async with self._slots:
+                with lane(RequestType.LIVE):
+                    frame = await self._exchange.fetch_candles(
+                        track.symbol,
+                        track.interval,
+                        start_ms=told[0].timestamp,
+                        end_ms=told[-1].timestamp + 1,
+                        limit=min(rows, track.interval.count(told[0].timestamp, end_ms)),
+                    )
             self._compare(track, told, candles_of(frame, track.symbol, track.interval.name))
-        except (ExchangeError, Unsupported) as error:
+        except Exception as error:  # also a bug of an adapter: checked again later
             self._trouble.note(error, f"check of {series.name}")
         finally:
             self._busy.discard(track.key)
@@ -104,10 +110,22 @@ class Revision:
             before = track.unchecked.popleft()
             after = rows.get(before.timestamp)
             if after is None:
-                self._counters["not_found_later"] += 1
+                self._unconfirmed(track, before)
             elif not same_row(before, after):
                 self._revise(track, before, after)
             self._counters["checked"] += 1
+
+    def _unconfirmed(self, track: CandleTrack, candle: Candle) -> None:
+        self._counters["unconfirmed"] += 1
+        self._say(
+            CandleUnconfirmed(
+                at_ms=self._clock.now_ms(),
+                channel="candles",
+                symbol=track.symbol,
+                interval=track.interval.name,
+                candle=candle,
+            )
+        )
 
     def _revise(self, track: CandleTrack, before: Candle, after: Candle) -> None:
         after = attrs.evolve(after, sequence=before.sequence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from typing import Generic, TypeVar
 
@@ -64,7 +65,12 @@ class Series(Generic[TrackT]):
     gap: OpenGap | None = None
     healing: asyncio.Task[None] | None = None
     probing: asyncio.Task[None] | None = None
-    probe_after_s: float = 0.0  # patience before the next probe; grows while silence is honest
+    spoke: bool = False  # whether its socket ever said anything
+    patience_s: float = 0.0  # silence before the next probe; grows while silence is honest
+    patience_of_s: float = 0.0  # `heard_s` of the silence it was earned in
+    baseline: object = None  # what REST said of it, as long as the socket has said nothing
+    place: object = None  # where it was when its socket was last rotated
+    phase: float = attrs.Factory(random.random)  # spreads what all series do in turn
     checked_s: float = 0.0
     rotate_at_s: float = 0.0
     rotate_pause_s: float = 60.0

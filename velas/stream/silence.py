@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
 from velas.clock import Clock
-from velas.errors import ExchangeError, FeedError, Unsupported
+from velas.errors import FeedError, Unsupported
+from velas.models import Subscription
 from velas.polling import PollingFeed
 from velas.protocols import Feed, Rotatable
 from velas.status import Connected, Disconnected, FellBack, Recovered, Status, StreamMute
@@ -22,7 +24,9 @@ __all__ = ["Silence"]
 
 _DOWN_S = 5.0  # with a socket known to be down, this much silence is enough
 _SECOND_LOOK_S = 3.0  # a trade of this moment may still be on its way (Spot pushes every 2 s)
+_SPREAD_S = 2.0
 _LONGEST_PAUSE_S = 1_800.0
+_AT_ONCE = 4
 
 
 class Silence:
@@ -54,14 +58,15 @@ class Silence:
         self._trouble = trouble
         self._tasks = tasks
         self._mute_after_s = mute_after_s
-        self._down: set[str] = set()
+        self._down: dict[str, frozenset[Subscription]] = {}  # empty: it may carry any
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def connection(self, status: Status) -> None:
         """Learn which connections of the feed are up."""
         if isinstance(status, Disconnected):
-            self._down.add(status.connection)
+            self._down[status.connection] = frozenset(status.carries)
         elif isinstance(status, Connected):
-            self._down.discard(status.connection)
+            self._down.pop(status.connection, None)
 
     def heard(self, series: AnySeries) -> None:
         """The socket of a series that REST serves has spoken."""
@@ -69,8 +74,7 @@ class Silence:
         if since_s is None:
             return
         series.rotate_pause_s = 60.0
-        if FEED in self._down:  # it is running again: nothing else would say so
-            self._down.discard(FEED)
+        if self._down.pop(FEED, None) is not None:  # it runs again: nothing else would say so
             self._say(Connected(at_ms=self._clock.now_ms(), connection=FEED))
         if self._polling is not None:
             self._polling.unwatch(series.subscription)
@@ -93,10 +97,10 @@ class Silence:
         silent_s = now_s - series.heard_s
         if series.fallen_s is not None:
             if series.mute and now_s >= series.rotate_at_s:
-                self._rotate(series, "still mute")
-        elif self._down and silent_s >= _DOWN_S:
+                self._rotate_again(series)
+        elif self._down and silent_s >= _DOWN_S and self._is_down(series.subscription):
             self._fall_back(series, "the socket is down")
-        elif silent_s >= max(self._mute_after_s, series.probe_after_s) and series.probing is None:
+        elif silent_s >= self._patience_s(series) and series.probing is None:
             series.probing = self._tasks.spawn(self._judge(series), f"probe of {series.name}")
 
     def pause_polling(self, series: AnySeries) -> None:
@@ -114,12 +118,15 @@ class Silence:
 
     async def _judge(self, series: AnySeries) -> None:
         heard_s = series.heard_s
+        first = not series.spoke and series.baseline is None
         try:
-            if not await self._probe.finds_news(series):
-                self._be_patient(series)
+            async with self._slots:
+                news = await self._probe.finds_news(series)
+            if not news:
+                self._be_patient(series, _SECOND_LOOK_S if first else 0.0)
                 return
             await self._clock.sleep(_SECOND_LOOK_S)
-        except ExchangeError as error:
+        except Exception as error:  # also a bug of an adapter: asked again later
             self._trouble.note(error, f"probe of {series.name}")
             self._be_patient(series)
             return
@@ -128,9 +135,20 @@ class Silence:
         if series.heard_s == heard_s and series.fallen_s is None:
             self._mute(series)
 
-    def _be_patient(self, series: AnySeries) -> None:
+    def _patience_s(self, series: AnySeries) -> float:
+        # not all series at once, and what an earlier silence has taught does not count
+        spread_s = _SPREAD_S * series.phase
+        if series.patience_of_s != series.heard_s:
+            return self._mute_after_s + spread_s
+        return max(self._mute_after_s + spread_s, series.patience_s)
+
+    def _be_patient(self, series: AnySeries, more_s: float = 0.0) -> None:
         silent_s = self._clock.monotonic_s() - series.heard_s
-        series.probe_after_s = silent_s + min(max(self._mute_after_s, silent_s / 2), 600.0)
+        more_s = more_s or min(max(self._mute_after_s, silent_s / 2), 600.0)
+        series.patience_s, series.patience_of_s = silent_s + more_s, series.heard_s
+
+    def _is_down(self, subscription: Subscription) -> bool:
+        return any(not carries or subscription in carries for carries in self._down.values())
 
     def _mute(self, series: AnySeries) -> None:
         one = series.subscription
@@ -149,7 +167,6 @@ class Silence:
 
     def _fall_back(self, series: AnySeries, reason: str) -> None:
         series.fallen_s = self._clock.monotonic_s()
-        series.probe_after_s = 0.0
         one = series.subscription
         self._say(
             FellBack(
@@ -164,11 +181,23 @@ class Silence:
         if not repaired:  # else when that is done
             self.resume_polling(series)
 
+    def _rotate_again(self, series: AnySeries) -> None:
+        if series.place != _place(series):  # the venue had more to say, and it is mute still
+            self._rotate(series, "still mute")
+
     def _rotate(self, series: AnySeries, reason: str) -> None:
+        series.place = _place(series)
         series.rotate_at_s = self._clock.monotonic_s() + series.rotate_pause_s
         series.rotate_pause_s = min(2 * series.rotate_pause_s, _LONGEST_PAUSE_S)
         if isinstance(self._feed, Rotatable):
             self._feed.rotate(series.subscription, reason)
+
+
+def _place(series: AnySeries) -> object:
+    track = series.track
+    if isinstance(track, CandleTrack):
+        return track.next_ms, track.forming.trades if track.forming is not None else None
+    return track.next_id if isinstance(track, TradeTrack) else track.last
 
 
 def _position(series: AnySeries) -> tuple[int | None, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections import Counter
@@ -90,6 +91,7 @@ class Stream:
         self._names: dict[str, str] = {}  # any spelling that was used -> the unified one
         self._started = False
         self._closed = False
+        self._closing: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Stream of {self._exchange.name}{' closed' if self._closed else ''}>"
@@ -144,7 +146,8 @@ class Stream:
     def candles(self, symbol: str, interval: str) -> pd.DataFrame:
         """Return the newest closed candles of a series as a candle frame.
 
-        At most `settings.memory_candles` rows: history first, then what was delivered.
+        At most `settings.memory_candles` rows: history first, then what was delivered or is
+        on its way to you.
 
         Raises:
             ConfigError: the series is not subscribed.
@@ -166,10 +169,11 @@ class Stream:
 
     async def aclose(self) -> None:
         """Stop, store what was accepted, close the feed; may be called again."""
-        if self._closed:
-            return
         self._closed = True
-        await self._core.finish()
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._core.finish())
+        # whoever waits may be cancelled; what was accepted is stored all the same
+        await asyncio.shield(self._closing)
 
     async def __aenter__(self) -> Self:
         return self
@@ -202,9 +206,6 @@ class Stream:
             found[unified] = None
             if since_ms is not None:
                 since[unified] = since_ms
-        for one in found:
-            intervals = (one.interval,) if one.interval is not None else ()
-            self._feed.subscribe(one.channel, [one.symbol], intervals=intervals)
         await self._core.start(tuple(found), since)
 
     async def _resolved(self, one: Subscription) -> Subscription:

@@ -7,7 +7,7 @@ import random
 
 from velas.adapter import lane
 from velas.clock import Clock
-from velas.errors import BadRequest, ExchangeError, Unsupported
+from velas.errors import TooOld
 from velas.limits import RequestType
 from velas.models import VENUE, Trade
 from velas.protocols import Exchange
@@ -22,13 +22,18 @@ __all__ = ["TradeRepair"]
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _PATIENCE_S = 0.25  # frames that overtook one another sort themselves out
-_CONFIRM_S = 2.0
+_CONFIRM_S = 2.0  # two answers this far apart must agree that trades are absent
 _PAGE = 1_000
 _AT_ONCE = 4
 
 
 class TradeRepair:
-    """Heals the holes in front of trades that wait; in the live lane, by id."""
+    """Heals the holes in front of trades that wait; in the live lane, by id.
+
+    One task for each series. Ids are declared absent only if two answers in a row name a
+    later one and not them, or say that they are too old; whatever else goes wrong makes
+    a round that is tried again, ever more slowly.
+    """
 
     def __init__(
         self,
@@ -47,6 +52,8 @@ class TradeRepair:
         self._tasks = tasks
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._random = random.Random()
+        self._behind: set[str] = set()  # series of which the newest id is not reached yet
+        self._refused: dict[str, int] = {}  # the id that one answer called too old
 
     def start(self, series: Series[TradeTrack], reason: str) -> None:
         """Heal a series, unless that is under way."""
@@ -55,49 +62,80 @@ class TradeRepair:
             series.healing = self._tasks.spawn(work, f"repair of {series.name}")
 
     async def catch_up(self, series: Series[TradeTrack]) -> None:
-        """Fetch what was not taken while the bot was too slow; the newest ids included."""
-        while not series.parked and series.track.next_id is not None:
-            before = series.track.next_id
-            await self._round(series, _PAGE)
-            if series.track.next_id == before:
-                return
+        """Fetch what was not taken while the bot was too slow; the newest ids included.
+
+        Returns when they are reached, or the series is parked again.
+        """
+        if series.parked:
+            return
+        self._behind.add(series.name)  # a repair that is under way goes on until then
+        self.start(series, "the bot was too slow")
+        if series.healing is not None:
+            await asyncio.wait({series.healing})
 
     async def _heal(self, series: Series[TradeTrack], reason: str) -> None:
         pause_s = _PAUSE_S
         try:
             await self._clock.sleep(_PATIENCE_S)
-            while (held := series.track.next_held_id) is not None and not series.parked:
-                self._gaps.detect(series, held, reason)
-                before = series.track.next_id
-                await self._round(series, held - (before or 0) + 1)
-                if series.track.next_id != before:
+            while self._wanted(series):
+                held = series.track.next_held_id
+                if held is not None:
+                    self._gaps.detect(series, held, reason)
+                if await self._round(series):
                     pause_s = _PAUSE_S
                     continue
-                if series.doubted is not None:
-                    pause_s = max(pause_s, _CONFIRM_S)
+                if series.doubted is not None or series.name in self._refused:
+                    pause_s = _CONFIRM_S
                 await self._clock.sleep(pause_s * self._random.uniform(1.0, 1.3))
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         finally:
+            self._trust(series)
+            self._behind.discard(series.name)
             series.healing = None
 
-    async def _round(self, series: Series[TradeTrack], missing: int) -> None:
-        start_id = series.track.next_id
-        if start_id is None:
-            return
+    def _wanted(self, series: Series[TradeTrack]) -> bool:
+        if series.parked or series.track.next_id is None:
+            return False
+        return series.track.holed or series.name in self._behind
+
+    def _trust(self, series: Series[TradeTrack]) -> None:
+        """Forget what the last answer made doubtful."""
+        series.doubted = None
+        self._refused.pop(series.name, None)
+
+    async def _round(self, series: Series[TradeTrack]) -> bool:
+        """Ask once, or search what is too old; say whether the series got on."""
+        start_id, held = series.track.next_id or 0, series.track.next_held_id
+        behind = held is None or series.name in self._behind
+        limit = _PAGE if behind or held is None else min(held - start_id + 1, _PAGE)
+        trades: list[Trade] = []
         try:
-            async with self._slots:
-                with lane(RequestType.LIVE):
-                    trades = await self._exchange.fetch_trades(
-                        series.track.symbol, from_id=start_id, limit=min(missing, _PAGE)
-                    )
-        except BadRequest as error:
-            self._too_old(series, error)
-        except (ExchangeError, Unsupported) as error:
+            try:
+                trades = await self._ask(series, start_id, limit)
+            except TooOld as error:
+                await self._too_old(series, start_id, error)
+                return series.track.next_id != start_id or not self._wanted(series)
+        except Exception as error:  # an adapter's bug too: whatever it is, it may pass
             self._trouble.note(error, f"repair of {series.name}")
-        else:
-            self._take(series, start_id, trades)
+            self._trust(series)
+            return False
+        self._refused.pop(series.name, None)
+        self._take(series, start_id, trades)
+        if len(trades) < limit and not series.track.holed:
+            self._behind.discard(series.name)
+        return series.track.next_id != start_id or not self._wanted(series)
+
+    async def _ask(
+        self, series: Series[TradeTrack], from_id: int | None, limit: int
+    ) -> list[Trade]:
+        async with self._slots:
+            with lane(RequestType.LIVE):
+                return await self._exchange.fetch_trades(
+                    series.track.symbol, from_id=from_id, limit=limit
+                )
 
     def _take(self, series: Series[TradeTrack], start_id: int, trades: list[Trade]) -> None:
+        doubted, series.doubted = series.doubted, None
         for trade in trades:
             self._intake.trade(series, trade)
         if not trades or series.track.next_id != start_id or series.parked:
@@ -105,14 +143,53 @@ class TradeRepair:
         first_id = trades[0].id
         if not isinstance(first_id, int) or first_id <= start_id:
             return
-        if series.doubted != (start_id, first_id):
+        if doubted != (start_id, first_id):
             series.doubted = (start_id, first_id)  # asked again after a while
         else:
-            series.doubted = None
-            self._intake.skip_trades(series, first_id, VENUE)
+            self._skip(series, first_id, VENUE)
 
-    def _too_old(self, series: Series[TradeTrack], error: BadRequest) -> None:
-        # USDT-M serves aggregate trades of the last 48 hours only (binance-facts 1.3)
+    def _skip(self, series: Series[TradeTrack], end_id: int, reason: str) -> None:
+        # what the socket brought while REST was asked is no part of the hole
         held = series.track.next_held_id
-        if held is not None:
-            self._intake.skip_trades(series, held, f"the venue refuses to look it up: {error}")
+        self._intake.skip_trades(series, end_id if held is None else min(end_id, held), reason)
+
+    # -- too old: USDT-M serves aggregate trades of the last 48 hours (binance-facts 1.3) --
+
+    async def _too_old(self, series: Series[TradeTrack], start_id: int, error: TooOld) -> None:
+        series.doubted = None
+        if self._refused.get(series.name) != start_id:
+            self._refused[series.name] = start_id  # asked again after a while
+            return
+        last_id = await self._last_refused(series, start_id)
+        if last_id > start_id:
+            await self._clock.sleep(_CONFIRM_S)
+            if not await self._refuses(series, last_id):
+                self._trust(series)
+                return
+        self._trust(series)
+        if last_id < start_id:
+            self._behind.discard(series.name)  # the id that was asked for is yet to come
+        elif not series.parked:
+            self._skip(series, last_id + 1, f"the venue refuses to look it up: {error}")
+
+    async def _last_refused(self, series: Series[TradeTrack], start_id: int) -> int:
+        """Return the last id that is too old; below `start_id` if there is no hole."""
+        served_id = series.track.next_held_id
+        if served_id is None:  # nothing waits: the hole goes up to the newest
+            newest = await self._ask(series, None, 1)
+            served_id = 1 + max((one.id for one in newest if isinstance(one.id, int)), default=-1)
+        last_id = min(start_id, served_id - 1)
+        while served_id - last_id > 1:  # halved each time: 20 requests for a million ids
+            middle = (last_id + served_id) // 2
+            if await self._refuses(series, middle):
+                last_id = middle
+            else:
+                served_id = middle
+        return last_id
+
+    async def _refuses(self, series: Series[TradeTrack], number: int) -> bool:
+        try:
+            await self._ask(series, number, 1)
+        except TooOld:
+            return True
+        return False

@@ -14,10 +14,15 @@ __all__ = ["VenueTime"]
 
 _MARGIN_MS = 2_000
 _EVERY_S = 60.0
+_STEP_MS = 1_000
+_PAUSE_S = 5.0
 
 
 class VenueTime:
-    """The venue's time as last measured, carried on by the local clock.
+    """The venue's time as last measured, carried on by the monotonic clock.
+
+    When the wall clock moves against that - somebody set it, the machine was asleep - it
+    is to be measured again.
 
     `margin_ms` is how long after its end a candle can be asked for by REST.
     """
@@ -25,8 +30,10 @@ class VenueTime:
     def __init__(self, exchange: Exchange, clock: Clock) -> None:
         self._exchange = exchange
         self._clock = clock
-        self._ahead_ms = 0
-        self._measured_s: float | None = None
+        self._server_ms = clock.now_ms()
+        self._local_ms = self._server_ms
+        self._at_s = clock.monotonic_s()
+        self._asked_s: float | None = None
         self.margin_ms = _MARGIN_MS
         if isinstance(exchange, ExchangeAdapter):
             self.margin_ms = exchange.margin_ms
@@ -35,16 +42,20 @@ class VenueTime:
     def stale(self) -> bool:
         """Whether it should be measured again."""
         now_s = self._clock.monotonic_s()
-        return self._measured_s is None or now_s - self._measured_s > _EVERY_S
+        if self._asked_s is None or now_s - self._asked_s > _EVERY_S:
+            return True
+        stepped_ms = self._clock.now_ms() - self._local_ms - (now_s - self._at_s) * 1000
+        return abs(stepped_ms) > _STEP_MS and now_s - self._asked_s > _PAUSE_S
 
     async def measure(self) -> None:
         """Ask the exchange, which asks the venue now and then."""
-        self._measured_s = self._clock.monotonic_s()  # also when it fails: not again at once
-        self._ahead_ms = await self._exchange.server_time_ms() - self._clock.now_ms()
+        self._asked_s = self._clock.monotonic_s()  # also when it fails: not again at once
+        self._server_ms = await self._exchange.server_time_ms()
+        self._local_ms, self._at_s = self._clock.now_ms(), self._clock.monotonic_s()
 
     def now_ms(self) -> int:
         """Return the venue's time."""
-        return self._clock.now_ms() + self._ahead_ms
+        return self._server_ms + int((self._clock.monotonic_s() - self._at_s) * 1000)
 
     def served_ms(self) -> int:
         """Return up to when the venue's REST side has closed its candles."""
