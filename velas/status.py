@@ -13,6 +13,7 @@ __all__ = [
     "CallbackFailed",
     "CandleRevised",
     "CandleUnconfirmed",
+    "CatchingUp",
     "Connected",
     "ConnectionStatus",
     "ConsumerSlow",
@@ -28,6 +29,7 @@ __all__ = [
     "SeriesStatus",
     "Status",
     "StoreFailed",
+    "StoreRecovered",
     "StreamMute",
 ]
 
@@ -160,6 +162,16 @@ class GapAbsent(GapEvent):
 
 
 @attrs.frozen(kw_only=True)
+class CatchingUp(SeriesStatus):
+    """History is being fetched, `missing` candles still; live ones wait for it.
+
+    Told when it is much, and again every ten seconds.
+    """
+
+    missing: int
+
+
+@attrs.frozen(kw_only=True)
 class CandleRevised(SeriesStatus):
     """The venue has another row for a closed candle than the one delivered before."""
 
@@ -214,3 +226,8 @@ class StoreFailed(SeriesStatus):
     """A closed candle could not be stored, so it is not delivered yet; tried again."""
 
     error: str
+
+
+@attrs.frozen(kw_only=True)
+class StoreRecovered(SeriesStatus):
+    """What could not be stored after a `StoreFailed` is stored now."""

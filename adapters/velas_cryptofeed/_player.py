@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 
 from velas.feed import FeedAdapter, Frame
+from velas.models import Subscription
 from velas.status import BadFrame, Connected, Disconnected, Rotated
 from velas_cryptofeed._errors import NotAsked
 from velas_cryptofeed._session import Plan, Session
@@ -45,16 +46,25 @@ class _Player:
         plan = self._plan(name)
         self._sessions.pop(name, None)
         await self._session(name)
-        status = Connected(at_ms=self._now_ms(), connection=name, streams=plan.streams)
+        status = Connected(
+            at_ms=self._now_ms(),
+            connection=name,
+            carries=self._carries(name),
+            streams=plan.streams,
+        )
         self._feed.report(status)
 
     def closed(self, frame: Frame) -> None:
-        name, at_ms = frame.connection, self._now_ms()
+        name = frame.connection
         self._open[name] = max(0, self._open.get(name, 1) - 1)
-        if self._open[name] > 0:
-            self._feed.report(Rotated(at_ms=at_ms, connection=name, reason=frame.data))
-        else:
-            self._feed.report(Disconnected(at_ms=at_ms, connection=name, reason=frame.data))
+        kind = Rotated if self._open[name] > 0 else Disconnected
+        status = kind(
+            at_ms=self._now_ms(),
+            connection=name,
+            carries=self._carries(name),
+            reason=frame.data,
+        )
+        self._feed.report(status)
 
     async def text(self, frame: Frame) -> None:
         try:
@@ -89,9 +99,19 @@ class _Player:
     def _plan(self, name: str) -> Plan:
         return self._plans.get(name) or next(iter(self._plans.values()))
 
+    def _carries(self, name: str) -> tuple[Subscription, ...]:
+        plan = self._plans.get(name)
+        return () if plan is None else plan.carries  # not known: it may be any
+
     def _bad(self, frame: Frame, reason: str) -> None:
-        at_ms = self._now_ms()
-        self._feed.report(BadFrame(at_ms=at_ms, connection=frame.connection, reason=reason))
+        name = frame.connection
+        status = BadFrame(
+            at_ms=self._now_ms(),
+            connection=name,
+            carries=self._carries(name),
+            reason=reason,
+        )
+        self._feed.report(status)
 
     def _now_ms(self) -> int:
         return self._feed.clock.now_ms()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from velas.clock import Clock
 from velas.feed import Frame
 from velas_cryptofeed._control import Verdict
 from velas_cryptofeed._session import Plan, Session
 
-__all__ = ["OPEN_WITHIN_S", "PING_EVERY_S", "PONG_WITHIN_S", "Host", "Socket"]
+__all__ = ["OPEN_WITHIN_S", "PING_EVERY_S", "PONG_WITHIN_S", "Host", "Socket", "describe"]
 
 OPEN_WITHIN_S = 10.0
 PING_EVERY_S = 20.0
@@ -77,10 +78,11 @@ class Socket:
         self.frames = 0
         self.opened_s = 0.0
         self.reason = ""  # why it ended
+        self.surprise: Exception | None = None  # what ended it, if no network does that
         self.retry_after_s = 0.0  # the least the venue wants to be left alone
         self._over = False
         self._host = host
-        self._session: Session = plan.dial()
+        self._session: Session | None = None
         self._task = asyncio.ensure_future(self._run())
         self._task.add_done_callback(lambda _: host.changed())
 
@@ -102,7 +104,7 @@ class Socket:
     async def retire(self, reason: str) -> None:
         """Close it, but deliver what has arrived first; interrupts no callback at work."""
         self.reason = self.reason or reason
-        websocket = self._session.connection.conn
+        websocket = self._session.connection.conn if self._session else None
         if websocket is not None:
             await websocket.close()
             await asyncio.wait([self._task], timeout=_DRAIN_WITHIN_S)
@@ -111,19 +113,26 @@ class Socket:
     # -- the task --------------------------------------------------------------------
 
     async def _run(self) -> None:
-        session = self._session
+        try:
+            session = self._session = self.plan.dial()
+            try:
+                await self._connect(session)
+            finally:
+                session.release()
+        except Exception as error:
+            self.reason = self.reason or describe(error)
+            self.retry_after_s = _retry_after_s(error)
+            if not isinstance(error, OSError | WebSocketException):
+                self.surprise = error
+        finally:
+            self._note("close", self.reason)
+
+    async def _connect(self, session: Session) -> None:
         connection = session.connection
         connection.ws_kwargs = {**connection.ws_kwargs, **_OPTIONS}
-        try:
-            async with connection.connect():
-                await session.subscribe(connection)
-                await self._serve(session, connection.conn)
-        except Exception as error:
-            self.reason = self.reason or _describe(error)
-            self.retry_after_s = _retry_after_s(error)
-        finally:
-            session.release()
-            self._note("close", self.reason)
+        async with connection.connect():
+            await session.subscribe(connection)
+            await self._serve(session, connection.conn)
 
     async def _serve(self, session: Session, websocket: Any) -> None:
         self.opened = True
@@ -152,7 +161,7 @@ class Socket:
         handle, connection, prefix = session.handle, session.connection, session.prefix or ""
         edge = len(prefix)
         frame = await self._first(receive)
-        while not self._over:
+        while True:
             try:
                 if frame.startswith(prefix) and frame[edge] != "!":
                     await handle(frame, connection, 0.0)
@@ -160,17 +169,21 @@ class Socket:
                     await self._judged(session, frame)
             except Exception as error:
                 self._host.bad(_short(error))
+            if self._over:  # closed by that very callback; the next frame may never come
+                return
             frame = await receive()
             self.frames += 1
 
     async def _pump_all(self, session: Session, receive: _Receive) -> None:
         now_ms = self._host.clock.now_ms
         frame = await self._first(receive)
-        while not self._over:
+        while True:
             try:
                 await session.handle(frame, session.connection, now_ms() / 1000)
             except Exception as error:
                 self._host.bad(_short(error))
+            if self._over:  # closed by that very callback; the next frame may never come
+                return
             frame = await receive()
             self.frames += 1
 
@@ -234,12 +247,8 @@ class Socket:
                     return
 
 
-def _looked_at(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
-
-
-def _describe(error: Exception) -> str:
+def describe(error: Exception) -> str:
+    """Return what to tell about the error that ended a connection."""
     if isinstance(error, ConnectionClosed) and error.rcvd is not None:
         why = f" {error.rcvd.reason}" if error.rcvd.reason else ""
         return f"closed by the venue: {error.rcvd.code}{why}"
@@ -250,6 +259,11 @@ def _describe(error: Exception) -> str:
     return _short(error)
 
 
+def _looked_at(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
 def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:300] if str(error) else type(error).__name__
 
@@ -258,6 +272,7 @@ def _retry_after_s(error: Exception) -> float:
     if not isinstance(error, InvalidStatus):
         return 0.0
     try:
-        return max(0.0, float(error.response.headers.get("Retry-After", "0")))
+        seconds = float(error.response.headers.get("Retry-After", "0"))
     except ValueError:
         return 0.0
+    return max(0.0, seconds) if math.isfinite(seconds) else 0.0

@@ -12,12 +12,13 @@ from velas.feed import FeedAdapter, Frame
 from velas.status import BadFrame, Connected, Disconnected, Reconnecting, Rotated
 from velas_cryptofeed._budget import budget_of
 from velas_cryptofeed._session import Plan
-from velas_cryptofeed._socket import OPEN_WITHIN_S, Socket
+from velas_cryptofeed._socket import OPEN_WITHIN_S, Socket, describe
 
 __all__ = ["Wire"]
 
 _BASE_S = 1.0
 _CAP_S = 60.0
+_MOST_DOUBLINGS = 10  # enough for the cap; an outage of hours has thousands of failures
 _STEADY_S = 60.0  # a connection that lived this long and delivered ends a row of failures
 _BETWEEN_ROTATIONS_S = 30.0
 _FIRST_FRAME_WITHIN_S = 10.0
@@ -52,20 +53,22 @@ class Wire:
         self._failures = 0
         self._asked: str | None = None  # why to rotate
         self._rotate_not_before_s = float("-inf")
-        self._least_delay_s = 0.0
+        self._refused_until_s = float("-inf")  # by the venue's Retry-After
         self._sockets: list[Socket] = []
         self._current: Socket | None = None  # the one that is reported as connected
 
     async def run(self) -> None:
-        """Connect, deliver, reconnect, for ever."""
+        """Connect, deliver, reconnect until cancelled, whatever else goes wrong."""
         try:
             while True:
-                socket = await self._next()
-                if socket is not None:
-                    await self._stay(socket)
+                try:
+                    socket = await self._next()
+                    if socket is not None:
+                        await self._stay(socket)
+                except Exception as error:
+                    await self._restart(error)
         finally:
-            for socket in list(self._sockets):
-                await self._drop(socket, "closed by the feed")
+            await self._drop_all("closed by the feed")
 
     def rotate(self, reason: str) -> None:
         """Ask for a new socket; ignored while one is on its way, or just after."""
@@ -96,8 +99,13 @@ class Wire:
     def bad(self, reason: str) -> None:
         """Report a frame that was skipped."""
         _LOG.debug("%s %s: skipped a frame: %s", self._feed.name, self.plan.name, reason)
-        at_ms = self.clock.now_ms()
-        self._feed.report(BadFrame(at_ms=at_ms, connection=self.plan.name, reason=reason))
+        status = BadFrame(
+            at_ms=self.clock.now_ms(),
+            connection=self.plan.name,
+            carries=self.plan.carries,
+            reason=reason,
+        )
+        self._feed.report(status)
 
     async def end(self, tasks: Iterable[asyncio.Future[None]]) -> None:
         """Cancel tasks and wait for them, but for one that is closing the feed."""
@@ -111,8 +119,9 @@ class Wire:
 
     async def _next(self) -> Socket | None:
         if self._failures:
-            delay = self._random.uniform(0.0, min(_CAP_S, _BASE_S * 2.0 ** (self._failures - 1)))
-            await self._pause(max(delay, self._least_delay_s))
+            doublings = min(self._failures - 1, _MOST_DOUBLINGS)
+            delay = self._random.uniform(0.0, min(_CAP_S, _BASE_S * 2.0**doublings))
+            await self._pause(max(delay, self._refused_until_s - self.clock.monotonic_s()))
         delay = self._budget.reserve(self.clock.monotonic_s())
         if delay > 0.0:
             await self._pause(delay)
@@ -135,6 +144,7 @@ class Wire:
             fresh = await self._replace(socket, reason)
             if fresh is None:
                 planned_s = self.clock.monotonic_s() + self._random.uniform(1.0, _CAP_S)
+                planned_s = max(planned_s, self._refused_until_s)
             else:
                 socket, planned_s = fresh, self._planned_s(fresh)
         self._asked = None
@@ -156,7 +166,11 @@ class Wire:
             )
         if fresh.done or not fresh.opened:
             await self._drop(fresh, f"not open within {OPEN_WITHIN_S:g} s")
-            _LOG.warning("%s %s: cannot rotate: %s", self._feed.name, self.plan.name, fresh.reason)
+            self._obey(fresh)
+            name, reason = self.plan.name, fresh.reason
+            _LOG.warning(
+                "%s %s: cannot rotate: %s", self._feed.name, name, reason, exc_info=fresh.surprise
+            )
             return None
         await self._take_over(old, fresh, reason)
         return fresh
@@ -173,8 +187,13 @@ class Wire:
             self._connected()
             return
         self._current = fresh
-        at_ms = self.clock.now_ms()
-        self._feed.report(Rotated(at_ms=at_ms, connection=self.plan.name, reason=reason))
+        status = Rotated(
+            at_ms=self.clock.now_ms(),
+            connection=self.plan.name,
+            carries=self.plan.carries,
+            reason=reason,
+        )
+        self._feed.report(status)
 
     def _start(self) -> Socket:
         socket = Socket(self.plan, self)
@@ -186,29 +205,67 @@ class Wire:
         if socket in self._sockets:
             self._sockets.remove(socket)
 
+    async def _drop_all(self, reason: str) -> None:
+        for socket in list(self._sockets):
+            await self._drop(socket, reason)
+
+    async def _restart(self, error: Exception) -> None:
+        reason = describe(error)
+        _LOG.error(
+            "%s %s: starts again: %s", self._feed.name, self.plan.name, reason, exc_info=error
+        )
+        await self._drop_all(reason)
+        self._current = self._asked = None
+        self._failures += 1
+        self._disconnected(reason)
+        await asyncio.sleep(_REAL_S)  # what is broken may be the back-off itself
+
+    def _obey(self, socket: Socket) -> None:
+        until_s = self.clock.monotonic_s() + socket.retry_after_s
+        if socket.retry_after_s > 0.0:
+            self._refused_until_s = max(self._refused_until_s, until_s)
+            self._rotate_not_before_s = max(self._rotate_not_before_s, until_s)
+
     # -- telling ---------------------------------------------------------------------
 
     def _connected(self) -> None:
-        name, streams = self.plan.name, self.plan.streams
-        _LOG.info("%s %s: connected, %d streams", self._feed.name, name, streams)
-        self._feed.report(Connected(at_ms=self.clock.now_ms(), connection=name, streams=streams))
+        plan = self.plan
+        _LOG.info("%s %s: connected, %d streams", self._feed.name, plan.name, plan.streams)
+        status = Connected(
+            at_ms=self.clock.now_ms(),
+            connection=plan.name,
+            carries=plan.carries,
+            streams=plan.streams,
+        )
+        self._feed.report(status)
 
     def _gone(self, socket: Socket) -> None:
         lived_s = self.clock.monotonic_s() - socket.opened_s
         steady = socket.opened and socket.frames > 0 and lived_s >= _STEADY_S
         self._failures = 1 if steady else self._failures + 1
-        self._least_delay_s = socket.retry_after_s
+        self._obey(socket)
         if self._current is socket:
             self._current = None
         name, reason = self.plan.name, socket.reason or "unknown"
-        _LOG.warning("%s %s: disconnected: %s", self._feed.name, name, reason)
-        at_ms = self.clock.now_ms()
-        self._feed.report(Disconnected(at_ms=at_ms, connection=name, reason=reason))
+        _LOG.warning(
+            "%s %s: disconnected: %s", self._feed.name, name, reason, exc_info=socket.surprise
+        )
+        self._disconnected(reason)
+
+    def _disconnected(self, reason: str) -> None:
+        status = Disconnected(
+            at_ms=self.clock.now_ms(),
+            connection=self.plan.name,
+            carries=self.plan.carries,
+            reason=reason,
+        )
+        self._feed.report(status)
 
     async def _pause(self, delay_s: float) -> None:
         status = Reconnecting(
             at_ms=self.clock.now_ms(),
             connection=self.plan.name,
+            carries=self.plan.carries,
             attempt=self._failures,
             delay_s=delay_s,
         )

@@ -12,7 +12,7 @@ from polled import MINUTE, START, LiveExchange, live, running
 
 from velas.adapter import ExchangeAdapter
 from velas.clock import SYSTEM_CLOCK
-from velas.errors import ConfigError, FeedError, UnknownSymbol, Unsupported
+from velas.errors import ConfigError, FeedError, Unsupported
 from velas.models import Candle, Subscription
 from velas.polling import PollingFeed
 from velas.protocols import Feed
@@ -396,14 +396,6 @@ async def test_watch_on_a_closed_feed_is_refused(clock: ManualClock) -> None:
     await feed.aclose()
     with pytest.raises(FeedError, match="closed"):
         feed.watch(BTC)
-
-
-async def test_watch_an_unknown_symbol_ends_run(clock: ManualClock) -> None:
-    async with running(live(clock), BTC) as heard:
-        heard.feed.watch(Subscription("candles", "NO/SUCH", "1m"))
-        await clock.run_for(1)
-        with pytest.raises(UnknownSymbol):
-            await asyncio.wait_for(heard.running, 5)
 
 
 async def test_aclose_by_a_callback_ends_run_and_returns(clock: ManualClock) -> None:

@@ -101,9 +101,7 @@ async def test_long_intervals_come_in_time_beside_many_short_ones(clock: ManualC
         watch_all(heard, exchange)
         await clock.run_for(125)
         closed = iter(heard.times_s)
-        times = [
-            (candle.interval, next(closed)) for candle in heard.candles if candle.is_closed
-        ]
+        times = [(candle.interval, next(closed)) for candle in heard.candles if candle.is_closed]
         assert [at for interval, at in times if interval == "1m"] == pytest.approx(
             [62.0, 122.0], abs=0.05
         )

@@ -11,16 +11,12 @@ import pytest
 from polled import MINUTE, START, LiveExchange, live, running
 
 from velas.errors import (
-    BadRequest,
     BadResponse,
     Banned,
     ExchangeError,
-    Forbidden,
     RateLimited,
     RequestTimeout,
     Unavailable,
-    UnknownSymbol,
-    Unsupported,
 )
 from velas.limits import RequestType
 from velas.models import Subscription
@@ -153,33 +149,6 @@ async def test_second_ban_is_reported_too(clock: ManualClock) -> None:
     async with running(exchange, BTC) as heard:
         await clock.run_for(400)
         assert sum(isinstance(one, BannedStatus) for one in heard.statuses) == 2
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        UnknownSymbol("none"),
-        Unsupported("cannot"),
-        BadRequest("wrong"),
-        Forbidden("403"),
-        ValueError("a bug"),
-    ],
-)
-async def test_permanent_failure_ends_run_with_it(clock: ManualClock, error: Exception) -> None:
-    exchange = live(clock)
-
-    def fail() -> None:
-        raise error
-
-    async with running(exchange, *SERIES) as heard:
-        await clock.run_for(20)
-        exchange.trouble = fail
-        await clock.run_for(60)
-        with pytest.raises(type(error)):
-            await asyncio.wait_for(asyncio.shield(heard.running), 5)
-        spent = exchange.usage
-        await clock.run_for(600)
-        assert exchange.usage == spent
 
 
 async def test_requests_go_in_the_live_lane(clock: ManualClock) -> None:

@@ -9,8 +9,8 @@ import pytest
 from streamkit import MINUTE, START, LiveVenue, live, name_of
 
 from velas.adapter import ExchangeAdapter
-from velas.errors import TooOld, Unavailable
 from velas.errors import Banned as BannedError
+from velas.errors import TooOld, Unavailable
 from velas.limit_models import LimiterSnapshot
 from velas.limits import RequestType
 from velas.models import BookTicker

@@ -7,7 +7,7 @@ import asyncio
 import attrs
 import pytest
 from fakes import FakeExchange
-from socketpeer import Heard, Peer, kline
+from socketpeer import Heard, Peer
 
 from velas.feed import FeedAdapter, Frame
 from velas.models import Market, Subscription

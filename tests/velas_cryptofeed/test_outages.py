@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
@@ -63,6 +63,16 @@ async def stopped(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+@pytest.fixture
+def log() -> Iterator[asyncio.Queue[logging.LogRecord]]:
+    records = asyncio.Queue[logging.LogRecord]()
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = records.put_nowait  # type: ignore[method-assign]
+    logging.getLogger(SUPERVISOR).addHandler(handler)
+    yield records
+    logging.getLogger(SUPERVISOR).removeHandler(handler)
 
 
 def told(heard: Heard, kind: type[Any]) -> list[Any]:
@@ -146,7 +156,7 @@ async def test_wire_with_an_unexpected_error_is_restarted_while_the_others_deliv
 
 
 async def test_rotation_with_an_unexpected_error_keeps_the_old_socket(
-    peer: Peer, heard: Heard, exchange: FakeExchange, caplog: pytest.LogCaptureFixture
+    peer: Peer, heard: Heard, exchange: FakeExchange, log: asyncio.Queue[logging.LogRecord]
 ) -> None:
     feed = Clumsy(exchange, url=peer.url)
     feed.errors = 0
@@ -158,16 +168,13 @@ async def test_rotation_with_an_unexpected_error_keeps_the_old_socket(
         await heard.until(lambda: heard.names == ["Connected"])
         feed.errors = 1
         feed.rotate(ONE, "mute")
-        async with asyncio.timeout(5):
-            while feed.errors:
-                await asyncio.sleep(0)
+        record = await asyncio.wait_for(log.get(), 5)
         await old.say(kline(at=1))
         await heard.until(lambda: heard.candles)
     await running
     assert heard.names == ["Connected"]
-    assert [one.getMessage() for one in caplog.records if one.exc_info] == [
-        "fake stream-0: cannot rotate: RuntimeError: a bug in here"
-    ]
+    assert record.getMessage() == "fake stream-0: cannot rotate: RuntimeError: a bug in here"
+    assert record.exc_info is not None
 
 
 class Broken(random.Random):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -11,12 +12,14 @@ import attrs
 
 from velas.adapter import ExchangeAdapter, lane
 from velas.clock import SYSTEM_CLOCK, Clock
-from velas.errors import ConfigError, FeedError, Unsupported
+from velas.errors import ConfigError, FeedError, UnknownSymbol, Unsupported
 from velas.feed import FeedAdapter
 from velas.limits import RequestType
 from velas.models import Capabilities, Channel, Subscription
 from velas.polling.line import Line
-from velas.polling.pollers import BookTickerPoller, CandlePoller, Pace, Poller, TradePoller
+from velas.polling.pace import Pace
+from velas.polling.patience import Patience
+from velas.polling.pollers import BookTickerPoller, CandlePoller, Poller, TradePoller
 
 if TYPE_CHECKING:
     from velas.config import Settings
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PollingFeed"]
 
+_LOG = logging.getLogger(__name__)
 _CONNECTION = "rest"
 _MARGIN_S = 2.0
 _SHORTEST_S = 0.01
@@ -37,14 +41,18 @@ class PollingFeed(FeedAdapter):
     Closed candles are asked for when the venue can have them, `margin_s` after their
     end (default: the adapter's own margin, else 2 s). Forming candles, trades (where they
     can be looked up by id) and book tickers come at a pace: every series at most every
-    2 s, all together within a tenth of the venue's request budget.
+    2 s, all together within a tenth of the venue's request budget. Closed candles may use
+    a quarter; where their intervals are too short for that, several come with a request.
 
     Candles begin with the slot that runs when the series is added, trades with the first
     after that. What is closed comes in order and once; a candle the venue has not is
     passed over. Series may be added and removed while the feed runs, also without any.
 
     Failures that are `Transient` are waited out, with one `Disconnected` at the beginning
-    and one `Connected` at the end of an outage, or one `Banned`; all others end `run`.
+    and one `Connected` at the end of an outage, or one `Banned`; so are a firewall, a key
+    or a country that the venue refuses. Any other failure concerns its series only: it is
+    logged, and the series is asked for again slowly (every ten minutes in the end). What
+    was subscribed and does not exist at the venue when the feed starts ends `run`.
     """
 
     may_idle: ClassVar[bool] = True
@@ -72,14 +80,16 @@ class PollingFeed(FeedAdapter):
         self._from: dict[Subscription, int] = {}
         self._tasks: dict[Subscription, asyncio.Task[None]] = {}
         self._all: set[asyncio.Future[None]] = set()  # also those that are ending
-        self._fatal: asyncio.Future[None] | None = None  # set while it runs
+        self._asked: set[Subscription] = set()  # by `subscribe`
+        self._running = False
+        self._random = random_source or random.Random()
         self._line = Line(
             self.name,
             _CONNECTION,
             clock=clock,
             report=self.report,
             streams=lambda: len(self._wanted),
-            rng=random_source or random.Random(),
+            rng=self._random,
         )
 
     @classmethod
@@ -90,12 +100,26 @@ class PollingFeed(FeedAdapter):
         del settings
         return cls(exchange, clock=clock)
 
+    def subscribe(
+        self, channel: Channel, symbols: Sequence[str], *, intervals: Sequence[str] = ()
+    ) -> None:
+        """Ask for a channel of some symbols, which the venue must have when the feed runs.
+
+        Raises:
+            ConfigError: the arguments make no subscription.
+            Unsupported: the venue has no such channel.
+            FeedError: the feed runs already, or is closed.
+        """
+        before = set(self._wanted)
+        super().subscribe(channel, symbols, intervals=intervals)
+        self._asked |= self._wanted.keys() - before
+
     # -- what is watched ---------------------------------------------------------------
 
     @property
     def watched(self) -> tuple[Subscription, ...]:
         """What is polled, or will be once the feed runs."""
-        return tuple(self._wanted if self._fatal is None else self._tasks)
+        return tuple(self._wanted if not self._running else self._tasks)
 
     def watch(
         self, subscription: Subscription, *, from_ms: int | None = None, from_id: int | None = None
@@ -108,17 +132,19 @@ class PollingFeed(FeedAdapter):
             from_id: begin with the trade of this id.
 
         Raises:
-            FeedError: the feed is closed.
+            FeedError: the feed is closed, or its run has ended.
             Unsupported: the venue has no such channel or interval.
         """
         if self._closed:
             raise FeedError(f"{self.name} is closed; open the feed again")
+        if self._task is not None and self._task.done():
+            raise FeedError(f"{self.name} has ended; make a new feed")
         self._check(subscription)
         if subscription in self._wanted or subscription in self._tasks:
             return
         self._wanted[subscription] = None
         begin = from_id if subscription.channel == "trades" else from_ms
-        if self._fatal is not None:
+        if self._running:
             self._start(subscription, begin, self.clock.monotonic_s())
         elif begin is not None:
             self._from[subscription] = begin
@@ -126,6 +152,7 @@ class PollingFeed(FeedAdapter):
     def unwatch(self, subscription: Subscription) -> None:
         """Remove a series; nothing more of it is asked for. One not watched is ignored."""
         self._wanted.pop(subscription, None)
+        self._asked.discard(subscription)
         self._from.pop(subscription, None)
         self._pace.remove(subscription)
         task = self._tasks.pop(subscription, None)
@@ -149,23 +176,30 @@ class PollingFeed(FeedAdapter):
         await self._drive(tuple(self._wanted))  # as asked for: the venue may be away now
 
     async def _drive(self, subscriptions: Sequence[Subscription]) -> None:
-        fatal = self._fatal = asyncio.get_running_loop().create_future()
         began_s = self.clock.monotonic_s()
+        self._running = True
         try:
             for one in subscriptions:
                 self._check(one)
             for one in subscriptions:
-                unified = await self._unified(one)
+                unified = await self._known(one)
                 if one in self._wanted and unified not in self._tasks:
                     self._start(unified, self._from.pop(one, None), began_s)
-            await fatal
+            await asyncio.get_running_loop().create_future()  # until it is closed
         finally:
-            self._fatal = None
-            fatal.cancel()
-            if not fatal.cancelled():
-                fatal.exception()  # seen, should this be a cancellation
+            self._running = False
             self._tasks.clear()
             await self.end(self._all)
+
+    async def _known(self, one: Subscription) -> Subscription:
+        try:
+            return await self._unified(one)
+        except (UnknownSymbol, Unsupported):
+            if one in self._asked:
+                raise
+        except Exception as error:  # its own task asks again, and says so if it is in vain
+            _LOG.debug("%s: %s at the start: %s", self.name, one, error)
+        return one
 
     async def _unified(self, one: Subscription) -> Subscription:
         with lane(RequestType.LIVE):
@@ -179,16 +213,18 @@ class PollingFeed(FeedAdapter):
         task.add_done_callback(self._all.discard)
 
     async def _serve(self, one: Subscription, begin: int | None, added_s: float) -> None:
-        try:
-            unified = await self._unified(one)
-            poller = self._poller(unified, begin, added_s)
-            with lane(RequestType.LIVE):
-                while not self._closed:
+        patience = Patience(self.name, one, self.clock, self._random)
+        poller: Poller | None = None
+        while not self._closed:
+            try:
+                if poller is None:
+                    poller = self._poller(await self._unified(one), begin, added_s)
+                with lane(RequestType.LIVE):
                     wait_s = await self._line.ask(one, poller.step)
-                    await self.clock.sleep(min(max(_SHORTEST_S, wait_s), _LONGEST_S))
-        except Exception as error:
-            if self._fatal is not None and not self._fatal.done():
-                self._fatal.set_exception(error)
+                wait_s = min(max(_SHORTEST_S, wait_s), _LONGEST_S)
+            except Exception as error:  # of whatever kind: the others go on
+                wait_s = patience.pause_s(error)
+            await self.clock.sleep(wait_s)
 
     def _poller(self, one: Subscription, begin: int | None, added_s: float) -> Poller:
         self._pace.add(one)

@@ -8,7 +8,15 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
 
 from velas.clock import Clock
-from velas.errors import Banned, RateLimited, Transient
+from velas.errors import (
+    AuthError,
+    Banned,
+    ExchangeError,
+    Forbidden,
+    RateLimited,
+    RestrictedLocation,
+    Transient,
+)
 from velas.status import Banned as BannedStatus
 from velas.status import Connected, Disconnected, Status
 
@@ -16,6 +24,8 @@ __all__ = ["Line"]
 
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_FIRST_REFUSAL_S, _LONGEST_REFUSAL_S = 30.0, 600.0
+_REFUSALS = (AuthError, Forbidden, RestrictedLocation)  # of everything, whatever is asked
 T = TypeVar("T")
 
 
@@ -23,7 +33,9 @@ class Line:
     """Asks a venue until it answers; reports when it stops answering and when it is back.
 
     However many callers fail at the same time, it is one outage: `Disconnected` with the
-    first failure, `Connected` once nobody waits for an answer in vain any more.
+    first failure, `Connected` once nobody waits for an answer in vain any more. When the
+    venue refuses everything (a firewall, a country, a key), all wait, and one at a time
+    asks again, ever more slowly.
     """
 
     def __init__(
@@ -45,9 +57,13 @@ class Line:
         self._failing: set[Hashable] = set()
         self._up: bool | None = None  # None: nothing was asked yet
         self._banned_until_ms = 0
+        self._refusals = 0
+        self._refused_until_s = 0.0
 
     async def ask(self, caller: Hashable, request: Callable[[], Awaitable[T]]) -> T:
         """Return what `request` returns in the end; `Transient` failures are waited out.
+
+        So are refusals that concern the whole venue.
 
         Raises:
             Exception: whatever else `request` raises.
@@ -55,8 +71,12 @@ class Line:
         failures = 0
         try:
             while True:
+                await self._while_refused()
                 try:
                     answer = await request()
+                except _REFUSALS as error:
+                    self._note_refusal(caller, error)
+                    continue
                 except Transient as error:
                     failures += 1
                     pause_s = self._pause_s(error, failures)
@@ -68,7 +88,23 @@ class Line:
         finally:
             self._failing.discard(caller)
 
+    async def _while_refused(self) -> None:
+        while (left_s := self._refused_until_s - self._clock.monotonic_s()) > 0:
+            # one comes first, and if it is refused, the others wait on
+            await self._clock.sleep(left_s + self._random.uniform(0, left_s / 10))
+
+    def _note_refusal(self, caller: Hashable, error: ExchangeError) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._refused_until_s:  # else it was asked before the refusal was known
+            self._refusals += 1
+            longest_s = _FIRST_REFUSAL_S * 2.0 ** min(self._refusals - 1, 10)
+            self._refused_until_s = now_s + min(_LONGEST_REFUSAL_S, longest_s)
+            if self._refusals == 1:
+                _LOG.warning("%s: refused, to be asked again slowly: %s", self._name, error)
+        self._down(caller, error)
+
     def _answered(self, caller: Hashable) -> None:
+        self._refusals = 0
         self._failing.discard(caller)
         if self._up or self._failing:
             return
@@ -84,9 +120,12 @@ class Line:
         if isinstance(error, Banned):
             self._note_ban(error, pause_s)
             return
+        _LOG.debug("%s: again in %.1f s: %s", self._name, pause_s, error)
+        self._down(caller, error)
+
+    def _down(self, caller: Hashable, error: Exception) -> None:
         self._failing.add(caller)
         if self._up is False:
-            _LOG.debug("%s: again in %.1f s: %s", self._name, pause_s, error)
             return
         self._up = False
         _LOG.info("%s: the venue does not answer: %s", self._name, error)

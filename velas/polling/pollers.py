@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
@@ -10,73 +9,16 @@ from typing import TypeVar, cast
 from velas.candles import candles_of
 from velas.clock import Clock
 from velas.interval import Interval
-from velas.models import BookTicker, Candle, Capabilities, Subscription, Trade
+from velas.models import BookTicker, Candle, Subscription, Trade
+from velas.polling.pace import Pace
 from velas.protocols import Exchange, FormingCandles
 
-__all__ = ["BookTickerPoller", "CandlePoller", "Pace", "Poller", "TradePoller"]
+__all__ = ["BookTickerPoller", "CandlePoller", "Poller", "TradePoller"]
 
-_SHARE = 0.1  # of the venue's budget, for all that is asked at a pace
-_SHORTEST_S, _ROUNDING_S = 2.0, 1e-6
-_UNKNOWN_PER_SECOND = 2.0  # requests, at a venue that says nothing about its limits
-_TRADES_WEIGHT = 20  # the dearest there is (USDS-M Futures, aggTrades)
-_BUSY = 500  # a page of trades this long is followed by the next at once
+_LEAST_PAGE = 10  # a page of trades below this is not taken for a full one
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.5, 5.0
 T = TypeVar("T")
 Deliver = Callable[[T], Awaitable[None] | None]  # what it returns, if anything, is awaited
-_GOLDEN = 0.618_034  # its multiples modulo 1 are evenly spread, however many there are
-
-
-class Pace:
-    """How often each series may be asked, so that all together stay within a tenth.
-
-    A tenth of the venue's budget: of its weight, or of its requests per second. Closed
-    candles come on top, as they are asked for once per interval.
-    """
-
-    def __init__(self, capabilities: Capabilities) -> None:
-        self._by_weight = capabilities.weight_per_minute is not None
-        self._page_weight = capabilities.page_weight
-        self._forming = capabilities.forming_candles
-        per_minute = capabilities.weight_per_minute
-        per_second = capabilities.requests_per_second or _UNKNOWN_PER_SECOND
-        self._rate = _SHARE * (per_second if per_minute is None else per_minute / 60)
-        self._load: dict[Subscription, float] = {}
-        self._phases: dict[Subscription, float] = {}
-        self._numbered = 0
-
-    @property
-    def period_s(self) -> float:
-        """Seconds between two requests of the same series, now."""
-        return max(_SHORTEST_S, sum(self._load.values()) / self._rate)
-
-    def add(self, subscription: Subscription) -> None:
-        """Count a series in, and give it a moment of its own within each period."""
-        self._load[subscription] = self._cost(subscription)
-        self._numbered += 1
-        self._phases[subscription] = self._numbered * _GOLDEN % 1
-
-    def remove(self, subscription: Subscription) -> None:
-        """Count a series out."""
-        self._load.pop(subscription, None)
-        self._phases.pop(subscription, None)
-
-    def next_s(
-        self, subscription: Subscription, now_s: float, last_s: float | None = None
-    ) -> float:
-        """Return when to ask for a series that was last asked for at `last_s`."""
-        period_s = self.period_s
-        phase_s = self._phases.get(subscription, 0.0) * period_s
-        earliest_s = now_s
-        if last_s is not None:
-            earliest_s = max(now_s + period_s / 2, last_s + _SHORTEST_S - _ROUNDING_S)
-        return math.ceil((earliest_s - phase_s) / period_s) * period_s + phase_s
-
-    def _cost(self, subscription: Subscription) -> float:
-        if subscription.channel == "candles" and not self._forming:
-            return 0
-        if not self._by_weight:
-            return 1
-        return _TRADES_WEIGHT if subscription.channel == "trades" else self._page_weight
 
 
 class Poller(ABC):
@@ -92,7 +34,8 @@ class CandlePoller(Poller):
 
     Begins with the first that opens at or after `since_ms`; without, with the slot that
     ran, by the venue's clock, at `added_s`. A row that is due and missing is asked
-    for again, ever more slowly; once a later one is there, it is passed over.
+    for again, ever more slowly; once a later one is there, it is passed over. Where the
+    pace does not allow a request per slot, several slots come with one, later.
     """
 
     def __init__(
@@ -118,6 +61,7 @@ class CandlePoller(Poller):
         self._shows_forming = exchange.capabilities.forming_candles
         self._added_s = added_s
         self._forming_s = pace.next_s(subscription, clock.monotonic_s())
+        self._asked_s: float | None = None  # when closed ones were asked for last
         self._retry_s: float | None = None  # when the missing row is asked for again
         self._tries = 0
         self._next_ms = None if since_ms is None else self._grid.ceil(since_ms)
@@ -139,7 +83,9 @@ class CandlePoller(Poller):
         if self._retry_s is not None:
             return self._retry_s - self._clock.monotonic_s()
         assert self._next_ms is not None
-        return (self._grid.end_of(self._next_ms) + self._margin_ms - now_ms) / 1000
+        now_s = self._clock.monotonic_s()
+        left_s = (self._grid.end_of(self._next_ms) + self._margin_ms - now_ms) / 1000
+        return self._pace.closed_s(self._series, now_s + left_s, self._asked_s) - now_s
 
     def _forming_in_s(self, now_ms: int) -> float:
         if not self._shows_forming:
@@ -150,10 +96,11 @@ class CandlePoller(Poller):
             assert self._next_ms is not None
             left_s = (self._grid.end_of(self._next_ms) - now_ms) / 1000
             if wait_s >= left_s:
-                return max(wait_s, left_s + self._margin_ms / 1000)
+                return max(wait_s, self._closed_in_s(now_ms))
         return wait_s
 
     async def _closed(self, start_ms: int, end_ms: int) -> None:
+        self._asked_s = self._clock.monotonic_s()
         found, is_last = False, start_ms >= end_ms
         while not is_last:
             left = self._grid.count(start_ms, end_ms)
@@ -180,7 +127,8 @@ class CandlePoller(Poller):
         self._tries = 0 if found else self._tries + 1
         longest_s = max(_LONGEST_RETRY_S, self._pace.period_s)
         pause_s = min(longest_s, _FIRST_RETRY_S * 2.0 ** min(max(self._tries - 1, 0), 10))
-        self._retry_s = self._clock.monotonic_s() + pause_s
+        now_s = self._clock.monotonic_s()
+        self._retry_s = self._pace.closed_s(self._series, now_s + pause_s, now_s)
 
     async def _forming(self, next_ms: int) -> None:
         asked_s = self._clock.monotonic_s()
@@ -210,6 +158,7 @@ class TradePoller(Poller):
         self._clock = clock
         self._pace = pace
         self._next_id = from_id
+        self._longest = _LEAST_PAGE  # page so far
 
     async def step(self) -> float:
         """Ask for what is due and deliver it; return the seconds until the next step."""
@@ -224,7 +173,10 @@ class TradePoller(Poller):
         for trade in page:
             self._next_id = int(trade.id) + 1
             await _maybe(self._deliver(trade))
-        if len(page) >= _BUSY:
+        # the venue's pages have at least the length of the longest yet; a shorter one is
+        # not full, so nothing follows it
+        if len(page) >= self._longest:
+            self._longest = len(page)
             return 0.0
         return _left_s(self._pace, self._series, self._clock, asked_s)
 

@@ -108,21 +108,22 @@ class TradeRepair:
         start_id, held = series.track.next_id or 0, series.track.next_held_id
         behind = held is None or series.name in self._behind
         limit = _PAGE if behind or held is None else min(held - start_id + 1, _PAGE)
-        trades: list[Trade] = []
+        trades: list[Trade] | None = None
+        end_id, reason = start_id, ""
         try:
             try:
                 trades = await self._ask(series, start_id, limit)
             except TooOld as error:
-                await self._too_old(series, start_id, error)
-                return series.track.next_id != start_id or not self._wanted(series)
+                reason = f"the venue refuses to look it up: {error}"
+                end_id = await self._end_of_refused(series, start_id)
         except Exception as error:  # an adapter's bug too: whatever it is, it may pass
             self._trouble.note(error, f"repair of {series.name}")
             self._trust(series)
             return False
-        self._refused.pop(series.name, None)
-        self._take(series, start_id, trades)
-        if len(trades) < limit and not series.track.holed:
-            self._behind.discard(series.name)
+        if trades is not None:
+            self._take(series, start_id, trades, limit)
+        elif end_id > (series.track.next_id or 0) and not series.parked:
+            self._skip(series, end_id, reason)
         return series.track.next_id != start_id or not self._wanted(series)
 
     async def _ask(
@@ -134,10 +135,15 @@ class TradeRepair:
                     series.track.symbol, from_id=from_id, limit=limit
                 )
 
-    def _take(self, series: Series[TradeTrack], start_id: int, trades: list[Trade]) -> None:
-        doubted, series.doubted = series.doubted, None
+    def _take(
+        self, series: Series[TradeTrack], start_id: int, trades: list[Trade], limit: int
+    ) -> None:
+        doubted = series.doubted
+        self._trust(series)
         for trade in trades:
             self._intake.trade(series, trade)
+        if len(trades) < limit and not series.track.holed:
+            self._behind.discard(series.name)
         if not trades or series.track.next_id != start_id or series.parked:
             return
         first_id = trades[0].id
@@ -155,22 +161,21 @@ class TradeRepair:
 
     # -- too old: USDT-M serves aggregate trades of the last 48 hours (binance-facts 1.3) --
 
-    async def _too_old(self, series: Series[TradeTrack], start_id: int, error: TooOld) -> None:
-        series.doubted = None
-        if self._refused.get(series.name) != start_id:
-            self._refused[series.name] = start_id  # asked again after a while
-            return
-        last_id = await self._last_refused(series, start_id)
-        if last_id > start_id:
-            await self._clock.sleep(_CONFIRM_S)
-            if not await self._refuses(series, last_id):
-                self._trust(series)
-                return
+    async def _end_of_refused(self, series: Series[TradeTrack], start_id: int) -> int:
+        """Return the id before which all are to be given up; `start_id`: none, or not yet."""
+        confirmed = self._refused.get(series.name) == start_id
         self._trust(series)
+        if not confirmed:
+            self._refused[series.name] = start_id  # asked again after a while
+            return start_id
+        last_id = await self._last_refused(series, start_id)
         if last_id < start_id:
             self._behind.discard(series.name)  # the id that was asked for is yet to come
-        elif not series.parked:
-            self._skip(series, last_id + 1, f"the venue refuses to look it up: {error}")
+        elif last_id > start_id:
+            await self._clock.sleep(_CONFIRM_S)
+            if not await self._refuses(series, last_id):
+                return start_id
+        return last_id + 1
 
     async def _last_refused(self, series: Series[TradeTrack], start_id: int) -> int:
         """Return the last id that is too old; below `start_id` if there is no hole."""
