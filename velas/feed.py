@@ -22,7 +22,7 @@ from velas.status import CallbackFailed, Status
 if TYPE_CHECKING:
     from velas.protocols import Event, Exchange
 
-__all__ = ["CHANNELS", "FeedAdapter", "Frame", "wanted"]
+__all__ = ["CHANNELS", "FeedAdapter", "Frame", "being_cancelled", "wanted"]
 
 CHANNELS: tuple[Channel, ...] = ("candles", "trades", "book_ticker")
 _LOG = logging.getLogger(__name__)
@@ -42,6 +42,12 @@ class Frame:
     connection: str
     received_ns: int
     data: str = ""
+
+
+def being_cancelled() -> bool:
+    """Say whether the running task is cancelled itself, not something it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def wanted(
@@ -280,10 +286,12 @@ class FeedAdapter(ABC):
     async def _finish(self, callback: object, later: Awaitable[None]) -> None:
         try:
             await later
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and being_cancelled():
+                raise
             self._failed(callback, error)
 
-    def _failed(self, callback: object, error: Exception) -> None:
+    def _failed(self, callback: object, error: BaseException) -> None:
         name = getattr(callback, "__qualname__", repr(callback))
         _LOG.error("%s: the callback %s raised", self.name, name, exc_info=error)
         if callback is not self.on_status:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import attrs
 import pytest
 from fakes import candles
@@ -47,8 +45,7 @@ def watch_all(heard: Heard, exchange: LiveExchange) -> None:
     ("claims", "cost", "per_minute", "latest_s"),
     [
         ({}, 2, 6000, 9),
-        ({"weight_per_minute": 2400}, 2, 2400, 16),
-        # more rows than a page has are due by then: 60 candles a minute in pages of 10
+        ({"weight_per_minute": 2400, "page_rows": 100}, 2, 2400, 16),
         ({"weight_per_minute": None, "requests_per_second": 48.0}, 1, 48 * 60, 9),
     ],
 )
@@ -82,7 +79,7 @@ async def test_closed_candles_of_few_short_series_come_in_time(clock: ManualCloc
 async def test_closed_candles_that_are_missing_are_not_asked_for_beyond_the_quarter(
     clock: ManualClock,
 ) -> None:
-    exchange = venue_of_seconds(clock, 60, forming_candles=False)
+    exchange = venue_of_seconds(clock, 60, forming_candles=False, page_rows=1000)
     nothing = candles([], "1s")
     exchange.fault = lambda ask: nothing
     async with running(exchange) as heard:
@@ -112,11 +109,12 @@ async def test_series_that_are_removed_give_their_share_back(clock: ManualClock)
     async with running(exchange) as heard:
         watch_all(heard, exchange)
         await clock.run_for(20)
+        kept = [one.symbol for one in heard.feed.watched[:10]]
         for one in heard.feed.watched[10:]:
             heard.feed.unwatch(one)
         await clock.run_for(20.1)
-        for opens in itertools.islice(by_symbol(heard).values(), 10):
-            assert opens == [START + n * SECOND for n in range(38)]
+        for symbol in kept:
+            assert by_symbol(heard)[symbol] == [START + n * SECOND for n in range(38)]
 
 
 async def test_forming_candle_never_comes_before_closed_ones_that_are_asked_for_rarely(

@@ -148,6 +148,32 @@ async def test_callback_that_raises_is_reported_and_the_stream_goes_on(
     assert "a bug of the bot" in caplog.text
 
 
+async def test_callback_that_waited_for_a_task_somebody_cancelled_has_failed() -> None:
+    clock, venue, feed, stream = a_stream()
+    stream.subscribe(**CANDLES)
+    heard: list[Any] = []
+
+    async def on_candle(candle: Candle) -> None:
+        heard.append(candle)
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    stream.on_candle, stream.on_status = on_candle, heard.append
+    async with stream:
+        running = asyncio.ensure_future(stream.run())
+        await clock.run_for(0.5)
+        for count in (31, 32):
+            feed.say(venue.forming(FIRST, count))
+            await clock.run_for(1.0)
+        assert sum(isinstance(one, Candle) for one in heard) == 2
+        failed = [one for one in heard if isinstance(one, CallbackFailed)]
+        assert [type(one.error) for one in failed] == [asyncio.CancelledError] * 2
+        running.cancel()  # and that is the bot's own wish
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
 async def test_aclose_delivers_what_was_accepted_and_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     async with live(mute_after_s=5.0) as at:

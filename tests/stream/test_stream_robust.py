@@ -12,10 +12,18 @@ from fakes import FakeStore
 from streamkit import MINUTE, START, LiveVenue, SpokenFeed, live, name_of
 
 from velas.candles import frame_of
-from velas.errors import FeedError
+from velas.errors import FeedError, StoreFull, Unavailable
 from velas.models import Capabilities
 from velas.settings import Stream as StreamSettings
-from velas.status import ConsumerSlow, FellBack, GapDetected, GapFilled
+from velas.status import (
+    CatchingUp,
+    ConsumerSlow,
+    FellBack,
+    GapDetected,
+    GapFilled,
+    StoreFailed,
+    StoreRecovered,
+)
 from velas.stream import Stream
 from velas.testing import ManualClock
 
@@ -79,6 +87,59 @@ async def test_store_that_raises_anything_during_the_history_does_not_stop_the_s
             await asyncio.sleep(0.002)
         assert len(at.forming()) >= 1
         assert [one.reason for one in at.told(GapDetected)][:1] == ["history"]
+
+
+async def test_store_that_fails_during_the_history_is_told_and_told_again_when_it_works() -> None:
+    full = {"now": True}
+
+    def fail(symbol: str) -> None:
+        if full["now"]:
+            raise StoreFull("no space left on the device")
+
+    async with live(store=FakeStore(fail=fail), memory_candles=3) as at:
+        for _ in range(10):
+            await at.run(1.0)
+            await asyncio.sleep(0.002)
+        assert [one.error for one in at.told(StoreFailed)] == [
+            "StoreFull: no space left on the device"
+        ]
+        full["now"] = False
+        for _ in range(30):
+            await at.run(1.0)
+            await asyncio.sleep(0.002)
+        assert len(at.told(StoreRecovered)) == 1
+        assert len(at.told(StoreFailed)) == 1
+
+
+async def test_history_that_is_long_tells_how_much_is_left() -> None:
+    store = FakeStore()
+    store.append(rows(LiveVenue(ManualClock(START)), (-9000, -8999)), "BTC/USDT", "1m")
+    async with live(store=store, memory_candles=10) as at:
+        for _ in range(300):
+            await asyncio.sleep(0.001)
+            await at.run(0.0)
+        left = [one.missing for one in at.told(CatchingUp)]
+        assert left
+        assert all(5_000 <= one < 9_000 for one in left)
+        assert store.gaps("BTC/USDT", "1m") == []
+
+
+async def test_candle_that_ended_just_before_the_start_comes_without_an_alarm() -> None:
+    async with live(start_ms=FIRST + MINUTE + 500) as at:
+        await at.run(4.0)
+        assert [name_of(one.timestamp) for one in at.closed()] == [0]
+        assert at.statuses() == ["Connected"]
+
+
+async def test_candle_that_ended_just_before_the_start_and_does_not_come_is_a_gap() -> None:
+    async with live(start_ms=FIRST + MINUTE + 500) as at:
+
+        def fault(what: str) -> None:
+            raise Unavailable("down")
+
+        at.venue.fault = fault
+        await at.run(15.0)
+        assert len(at.told(GapDetected)) == 1
 
 
 async def test_history_fills_holes_and_what_is_shorter_than_the_memory() -> None:

@@ -207,6 +207,22 @@ async def test_wire_that_itself_fails_starts_again_with_a_traceback_in_the_log(
     assert [one.levelno for one in logged] == [logging.ERROR] * 2
 
 
+async def test_wire_that_always_fails_leaves_the_loop_to_others(
+    heard: Heard, exchange: FakeExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    feed = BinanceSpotFeed(exchange, clock=ManualClock(auto=True))
+    feed.on_status = heard.status
+    rng = Broken(5)
+    rng.failures = 1_000
+    task = asyncio.ensure_future(wire_of(feed, rng).run())
+    await heard.until(lambda: len(heard.statuses) >= 2)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert rng.failures > 990
+    await stopped(task)
+
+
 @asynccontextmanager
 async def busy(retry_after: str) -> AsyncIterator[tuple[str, asyncio.Queue[None]]]:
     """Serve handshakes that are refused with a `Retry-After`."""
@@ -261,8 +277,9 @@ async def test_wire_refused_with_a_retry_after_of_no_use_backs_off_as_always(
     assert told(heard, Reconnecting)[0].delay_s <= 1.0
 
 
+@pytest.mark.parametrize("old_dies", [True, False])
 async def test_rotation_refused_with_retry_after_is_not_tried_before(
-    peer: Peer, heard: Heard, exchange: FakeExchange
+    peer: Peer, heard: Heard, exchange: FakeExchange, old_dies: bool
 ) -> None:
     clock = ScaledClock(200)
     feed = BinanceSpotFeed(exchange, url=peer.url, clock=clock)
@@ -283,7 +300,8 @@ async def test_rotation_refused_with_retry_after_is_not_tried_before(
         feed.rotate(ONE, "mute")
         await asked.get()
         began_s = clock.monotonic_s()
-        peer.lines[0].cut()
+        if old_dies:
+            peer.lines[0].cut()
         await asked.get()
         assert clock.monotonic_s() - began_s >= 149.0
     await running

@@ -87,6 +87,8 @@ class Line:
                 await self._clock.sleep(pause_s)
         finally:
             self._failing.discard(caller)
+            if not self._failing:
+                self._refusals = 0
 
     async def _while_refused(self) -> None:
         while (left_s := self._refused_until_s - self._clock.monotonic_s()) > 0:
@@ -104,7 +106,6 @@ class Line:
         self._down(caller, error)
 
     def _answered(self, caller: Hashable) -> None:
-        self._refusals = 0
         self._failing.discard(caller)
         if self._up or self._failing:
             return

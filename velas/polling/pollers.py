@@ -95,7 +95,7 @@ class CandlePoller(Poller):
             # when the slot is over, its closed candle comes before the next one's beginning
             assert self._next_ms is not None
             left_s = (self._grid.end_of(self._next_ms) - now_ms) / 1000
-            if wait_s >= left_s:
+            if max(wait_s, 0.0) >= left_s:
                 return max(wait_s, self._closed_in_s(now_ms))
         return wait_s
 

@@ -26,6 +26,7 @@ __all__ = ["CandleRepair"]
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _SLICE_S = 1.0
+_SEAM_MS = 3_000
 _CONFIRM_S = 2.0  # two answers this far apart must agree that a candle is absent
 _AT_ONCE = 8
 
@@ -81,7 +82,8 @@ class CandleRepair:
         self._silence.pause_polling(series)
         try:
             while self.overdue(series) and not series.parked:
-                self._gaps.detect(series, self._end(series.track), reason)
+                if not self._is_seam(series):
+                    self._gaps.detect(series, self._end(series.track), reason)
                 if await self._round(series):
                     pause_s = _PAUSE_S
                     continue
@@ -94,6 +96,11 @@ class CandleRepair:
         finally:
             series.healing = None
             self._silence.resume_polling(series)
+
+    def _is_seam(self, series: Series[CandleTrack]) -> bool:
+        # what ended before the stream was at work is fetched, not missed; unless that fails
+        settled_ms = series.opened_ms + _SEAM_MS
+        return series.track.due_ms <= settled_ms and self._time.now_ms() < settled_ms + _SEAM_MS
 
     async def _news(self, track: CandleTrack, pause_s: float) -> bool:
         """Wait, at most until something is new that makes asking worthwhile; say so."""

@@ -191,6 +191,7 @@ class Core:
         self._tasks.spawn(self._warmth.fetch(series, done), f"history of {series.name}")
         await self._warmth.patience(done)
         series.track.open = True
+        series.opened_ms = self._time.now_ms()
         self._intake.release(series, series.track.release())
         if series.track.forming is not None:
             self._outlet.forming(series.track.forming, series.track.key)

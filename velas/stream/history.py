@@ -16,6 +16,7 @@ from velas.clock import Clock
 from velas.errors import BadRequest, Unsupported
 from velas.models import Candle
 from velas.protocols import Exchange
+from velas.status import CatchingUp
 from velas.stream.candle_track import CandleTrack
 from velas.stream.gaps import Gaps
 from velas.stream.outlet import Outlet
@@ -35,12 +36,14 @@ _PATIENCE_S = 20.0  # without a page for any series: the venue hangs
 _SLICE_S = 1.0
 _LONGEST_PAUSE_S = 600.0
 _AT_ONCE = 4
+_MUCH, _TELL_EVERY_S = 5_000, 10.0
 
 
 @attrs.define
 class _Missing:
     at_ms: int  # what opens from here on is still to be fetched
     end_ms: int
+    tell_at_s: float = float("-inf")
     start_ms: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -130,12 +133,29 @@ class Warmth:
                     track.remember(page)
                     missing.at_ms = track.interval.next_open(page[-1].timestamp)
                     self._moved_s = self._clock.monotonic_s()
+                    self._tell_progress(track, missing)
         except (Unsupported, BadRequest) as error:  # a recording, say, that has no more
             self._trouble.note(error, f"history of {series.name}")
         except Exception as error:  # of the venue, of the store, or a bug of either
             self._trouble.note(error, f"history of {series.name}")
             return False
         return True
+
+    def _tell_progress(self, track: CandleTrack, missing: _Missing) -> None:
+        now_s = self._clock.monotonic_s()
+        left = track.interval.count(missing.at_ms, missing.end_ms)
+        if left < _MUCH or now_s < missing.tell_at_s:
+            return
+        missing.tell_at_s = now_s + _TELL_EVERY_S
+        self._outlet.say(
+            CatchingUp(
+                at_ms=self._clock.now_ms(),
+                channel="candles",
+                symbol=track.symbol,
+                interval=track.interval.name,
+                missing=left,
+            )
+        )
 
     async def _stored(self, store: Store, track: CandleTrack) -> list[Candle]:
         start_ms = self._back(track)

@@ -7,7 +7,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import attrs
 
@@ -15,7 +15,14 @@ from velas.candles import frame_of
 from velas.clock import Clock
 from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Trade
-from velas.status import CandleRevised, ConsumerSlow, SeriesStatus, Status, StoreFailed
+from velas.status import (
+    CandleRevised,
+    ConsumerSlow,
+    SeriesStatus,
+    Status,
+    StoreFailed,
+    StoreRecovered,
+)
 from velas.stream.tasks import until
 
 if TYPE_CHECKING:
@@ -30,6 +37,13 @@ _LOG = logging.getLogger(__name__)
 _THREADS = 4  # a store locks one series at a time, and waits for the disk
 _SPARE = 1_000  # statuses may exceed the room for data by so many
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+
+
+class _About(TypedDict):
+    at_ms: int
+    channel: str
+    symbol: str
+    interval: str | None
 
 
 @attrs.define(eq=False)
@@ -139,14 +153,26 @@ class Outlet:
             self._mailbox.close()
 
     async def append(self, candles: Sequence[Candle], key: Key) -> None:
-        """Store history that is not delivered; does nothing without a store."""
+        """Store candles; does nothing without a store.
+
+        Raises whatever the store does, and tells it as `StoreFailed` once, until it works
+        again.
+        """
         if self._store is None or self._threads is None or not candles:
             return
         rows = {candle.timestamp: candle for candle in candles}
         frame = frame_of([rows[timestamp] for timestamp in sorted(rows)])
-        await asyncio.get_running_loop().run_in_executor(
-            self._threads, self._store.append, frame, key[0], str(key[1])
-        )
+        box = self._box(key)
+        try:
+            await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._store.append, frame, key[0], str(key[1])
+            )
+        except Exception as error:
+            self._tell_failure(box, error)
+            raise
+        if box.failed:
+            box.failed = False
+            self._put_status(StoreRecovered(**self._about(key)))
 
     def _put_status(self, status: Status) -> None:
         if self._mailbox.room <= -_SPARE:
@@ -155,13 +181,17 @@ class Outlet:
             self._mailbox.put(status)
 
     def _keep(self, key: Key, item: Candle | Status) -> None:
-        box = self._boxes.get(key)
-        if box is None:
-            box = self._boxes[key] = _Box(key)
+        box = self._box(key)
         box.items.append(item)
         self._waiting += 1
         if box.task is None:
             box.task = asyncio.ensure_future(self._commit(box))
+
+    def _box(self, key: Key) -> _Box:
+        box = self._boxes.get(key)
+        if box is None:
+            box = self._boxes[key] = _Box(key)
+        return box
 
     async def _commit(self, box: _Box) -> None:
         pause_s = _PAUSE_S
@@ -186,27 +216,22 @@ class Outlet:
         rows = [item.after if isinstance(item, CandleRevised) else item for item in batch]
         try:
             await self.append([row for row in rows if isinstance(row, Candle)], box.key)
-        except Exception as error:
-            self._tell_failure(box, error)
+        except Exception:  # told; whatever it is, the candle is not durable
             return False
-        box.failed = False
         return True
 
     def _tell_failure(self, box: _Box, error: Exception) -> None:
-        symbol, interval = box.key
         if not box.failed:
-            _LOG.warning("%s %s: not stored: %s", symbol, interval, error)
+            _LOG.warning("%s %s: not stored: %s", *box.key, error)
         if not box.failed or self._finishing.is_set():
-            self._put_status(
-                StoreFailed(
-                    at_ms=self._clock.now_ms(),
-                    channel="candles",
-                    symbol=symbol,
-                    interval=interval,
-                    error=f"{type(error).__name__}: {error}",
-                )
-            )
+            text = f"{type(error).__name__}: {error}"
+            self._put_status(StoreFailed(**self._about(box.key), error=text))
         box.failed = True
+
+    def _about(self, key: Key) -> _About:
+        symbol, interval = key
+        now_ms = self._clock.now_ms()
+        return {"at_ms": now_ms, "channel": "candles", "symbol": symbol, "interval": interval}
 
     def _deliver(self, box: _Box, batch: Sequence[Candle | Status]) -> None:
         for item in batch:

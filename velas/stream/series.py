@@ -65,6 +65,7 @@ class Series(Generic[TrackT]):
     gap: OpenGap | None = None
     healing: asyncio.Task[None] | None = None
     probing: asyncio.Task[None] | None = None
+    opened_ms: int = 0  # the venue's time when the first candle could be delivered
     spoke: bool = False  # whether its socket ever said anything
     patience_s: float = 0.0  # silence before the next probe; grows while silence is honest
     patience_of_s: float = 0.0  # `heard_s` of the silence it was earned in

@@ -16,7 +16,7 @@ from velas.adapter import ExchangeAdapter
 from velas.candles import frame_of
 from velas.clock import SYSTEM_CLOCK, Clock
 from velas.errors import ConfigError, FeedError
-from velas.feed import CHANNELS, FeedAdapter, wanted
+from velas.feed import CHANNELS, FeedAdapter, being_cancelled, wanted
 from velas.interval import Interval
 from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Channel, Subscription, Trade
@@ -238,7 +238,9 @@ class Stream:
             later = callback(event)
             if inspect.isawaitable(later):
                 await later
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and being_cancelled():
+                raise  # the bot's own task, not one the callback waited for
             name = getattr(callback, "__qualname__", repr(callback))
             _LOG.error("the callback %s raised", name, exc_info=error)
             if callback is not self.on_status and self.on_status is not None:
