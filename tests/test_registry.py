@@ -16,7 +16,7 @@ from fakes import FakeExchange
 import velas
 from velas import registry
 from velas.config import Settings, load_settings
-from velas.errors import BrokenAdapter, MissingDependency, UnknownAdapter
+from velas.errors import BrokenAdapter, ConfigError, MissingDependency, UnknownAdapter
 from velas.testing import ManualClock
 
 Install = Callable[..., None]
@@ -351,3 +351,15 @@ def test_open_ledger_is_at_db_path(tmp_path: Path) -> None:
     settings = load_settings(environ={}, data_dir=tmp_path / "new")
     with velas.open_ledger(settings) as ledger:
         assert ledger.path == settings.db_path == tmp_path / "new" / "velas.db"
+
+
+def test_open_stream_of_a_stand_in_without_its_socket_is_refused() -> None:
+    settings = load_settings(environ={}, rest={"url": "http://127.0.0.1:9"})
+    with pytest.raises(ConfigError, match=r"rest\.url .* ws\.url \(or WS_URL\) is not set"):
+        velas.open_stream(settings, FakeExchange({}))  # type: ignore[arg-type]
+
+
+def test_open_stream_with_one_address_replaced_warns(caplog: pytest.LogCaptureFixture) -> None:
+    settings = load_settings(environ={}, rest={"url": "https://mirror.invalid"})
+    velas.open_stream(settings, FakeExchange({}))  # type: ignore[arg-type]
+    assert "rest.url is set and ws.url is not" in caplog.text

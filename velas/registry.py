@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from velas.errors import AdapterError, BrokenAdapter, MissingDependency, UnknownAdapter
+from velas.errors import AdapterError, BrokenAdapter, ConfigError, MissingDependency, UnknownAdapter
 
 if TYPE_CHECKING:
     from velas.clock import Clock
@@ -178,12 +178,29 @@ def open_stream(
     """Return the live contract over the exchange's feed; enter it with ``async with``.
 
     With `store` every closed candle is durable before it is delivered. Errors as
-    `open_feed`.
+    `open_feed`, and:
+
+    Raises:
+        ConfigError: requests go to a stand-in (`rest.url` is http) and `ws.url` is not set:
+            history of one venue would be joined to the live candles of another.
     """
     from velas.stream import Stream
 
+    _check_one_venue(settings)
     feed = open_feed(settings, exchange, clock=clock)
     return Stream(exchange, feed, store, settings=settings.stream, clock=clock)
+
+
+def _check_one_venue(settings: Settings) -> None:
+    rest, ws = settings.rest.url, settings.ws.url
+    if rest is not None and ws is None and rest.startswith("http://"):
+        raise ConfigError(
+            f"rest.url is {rest!r} and ws.url (or WS_URL) is not set: the candles of two venues "
+            "would be joined; set both, a stand-in serves both at one address"
+        )
+    if (rest is None) != (ws is None):
+        lone, other = ("rest.url", "ws.url") if ws is None else ("ws.url", "rest.url")
+        _log.warning("%s is set and %s is not: do both mean the same venue?", lone, other)
 
 
 def open_store(settings: Settings, *, exchange_name: str | None = None) -> Store:

@@ -215,16 +215,22 @@ class PollingFeed(FeedAdapter):
     async def _serve(self, one: Subscription, begin: int | None, added_s: float) -> None:
         patience = Patience(self.name, one, self.clock, self._random)
         poller: Poller | None = None
-        while not self._closed:
-            try:
-                if poller is None:
-                    poller = self._poller(await self._unified(one), begin, added_s)
-                with lane(RequestType.LIVE):
-                    wait_s = await self._line.ask(one, poller.step)
-                wait_s = min(max(_SHORTEST_S, wait_s), _LONGEST_S)
-            except Exception as error:  # of whatever kind: the others go on
-                wait_s = patience.pause_s(error)
-            await self.clock.sleep(wait_s)
+        try:
+            while not self._closed:
+                try:
+                    if poller is None:
+                        poller = self._poller(await self._unified(one), begin, added_s)
+                    wait_s = await self._step(one, poller)
+                except Exception as error:  # of whatever kind: the others go on
+                    wait_s = patience.pause_s(error)
+                await self.clock.sleep(wait_s)
+        finally:
+            self._line.forget(one)
+
+    async def _step(self, one: Subscription, poller: Poller) -> float:
+        with lane(RequestType.LIVE):
+            wait_s = await self._line.ask(one, poller.step, proves=lambda: poller.answered)
+        return min(max(_SHORTEST_S, wait_s), _LONGEST_S)
 
     def _poller(self, one: Subscription, begin: int | None, added_s: float) -> Poller:
         self._pace.add(one)

@@ -60,10 +60,17 @@ class Line:
         self._refusals = 0
         self._refused_until_s = 0.0
 
-    async def ask(self, caller: Hashable, request: Callable[[], Awaitable[T]]) -> T:
+    async def ask(
+        self,
+        caller: Hashable,
+        request: Callable[[], Awaitable[T]],
+        *,
+        proves: Callable[[], bool] = lambda: True,
+    ) -> T:
         """Return what `request` returns in the end; `Transient` failures are waited out.
 
-        So are refusals that concern the whole venue.
+        So are refusals that concern the whole venue. `proves` tells, of a request that
+        returned, whether it was the venue that answered.
 
         Raises:
             Exception: whatever else `request` raises.
@@ -82,13 +89,19 @@ class Line:
                     pause_s = self._pause_s(error, failures)
                     self._note(caller, error, pause_s)
                 else:
-                    self._answered(caller)
+                    if proves():
+                        self._answered(caller)
                     return answer
                 await self._clock.sleep(pause_s)
-        finally:
-            self._failing.discard(caller)
-            if not self._failing:
-                self._refusals = 0
+        except BaseException:
+            self.forget(caller)
+            raise
+
+    def forget(self, caller: Hashable) -> None:
+        """Count a caller no longer among those that wait for an answer."""
+        self._failing.discard(caller)
+        if not self._failing:
+            self._refusals = 0
 
     async def _while_refused(self) -> None:
         while (left_s := self._refused_until_s - self._clock.monotonic_s()) > 0:
@@ -106,7 +119,7 @@ class Line:
         self._down(caller, error)
 
     def _answered(self, caller: Hashable) -> None:
-        self._failing.discard(caller)
+        self.forget(caller)
         if self._up or self._failing:
             return
         _LOG.info("%s: the venue answers", self._name)

@@ -22,7 +22,12 @@ Deliver = Callable[[T], Awaitable[None] | None]  # what it returns, if anything,
 
 
 class Poller(ABC):
-    """One series; `step` is called again and again, also after it raised."""
+    """One series; `step` is called again and again, also after it raised.
+
+    `answered` tells whether the venue was asked for something in the last step.
+    """
+
+    answered: bool = True
 
     @abstractmethod
     async def step(self) -> float:
@@ -72,10 +77,13 @@ class CandlePoller(Poller):
         if self._next_ms is None:
             age_ms = int((self._clock.monotonic_s() - self._added_s) * 1000)
             self._next_ms = self._grid.floor(now_ms - age_ms)
+        self.answered = True
         if self._closed_in_s(now_ms) <= 0:
             await self._closed(self._next_ms, self._grid.floor(now_ms - self._margin_ms))
         elif self._forming_in_s(now_ms) <= 0:
             await self._forming(self._next_ms)
+        else:
+            self.answered = False
         now_ms = await self._exchange.server_time_ms()
         return min(self._closed_in_s(now_ms), self._forming_in_s(now_ms))
 
