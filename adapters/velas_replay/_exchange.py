@@ -25,9 +25,8 @@ from velas.models import (
     Usage,
 )
 from velas.protocols import FormingCandles
-from velas.tape import load_tape
 from velas_replay import _route
-from velas_replay._aside import TapeExchange
+from velas_replay._aside import TapeExchange, tape_of
 from velas_replay._clock import answering
 from velas_replay._scrub import HOST
 from velas_replay._still import FreeLimiter, StoppedClock
@@ -68,9 +67,8 @@ class ReplayExchange:
     def __init__(self, recording: str | Path, *, exchange: str = "binance_spot") -> None:
         self._recording = Path(recording)
         self._exchange = exchange
-        self._clock = StoppedClock()
-        self._venue = _venue(exchange, self._clock)
         self._tape: Tape | None = None
+        self._venue = _venue(exchange, StoppedClock(self._recorded_ms))
         self._closed = False
         # a replay spends nothing and does not trade
         self.capabilities: Capabilities = attrs.evolve(
@@ -88,7 +86,7 @@ class ReplayExchange:
         """
         tape = settings.replay.tape
         if settings.replay.recording is None and tape is not None:
-            return TapeExchange(cache(partial(load_tape, tape)))
+            return TapeExchange(cache(partial(tape_of, tape, settings.replay.exchange)))
         if settings.replay.recording is None:
             raise ConfigError(
                 "exchange 'replay' needs a recording: set replay.recording to a file such as "
@@ -212,6 +210,9 @@ class ReplayExchange:
     async def _play(self, ask: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         return await _played(self._playback(), ask, *args, **kwargs)
 
+    def _recorded_ms(self) -> int:
+        return 0 if self._tape is None else self._tape.label.recorded_ms
+
     def _playback(self) -> Playback:
         # vcrpy takes its time to import
         from velas_replay._tape import Playback, load
@@ -220,7 +221,6 @@ class ReplayExchange:
             raise ExchangeError(f"{self.name} is closed; open the exchange again")
         if self._tape is None:
             self._tape = load(self._recording, self._exchange)
-            self._clock.recorded_ms = self._tape.label.recorded_ms
             _route.install()
         return Playback(self._tape)
 

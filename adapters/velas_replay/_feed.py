@@ -18,13 +18,13 @@ from velas.config import load_settings
 from velas.errors import ConfigError, FeedError, Unsupported
 from velas.feed import FeedAdapter, Frame
 from velas.models import BookTicker, Candle, Subscription, Trade
-from velas.tape import Tape, load_tape
-from velas_replay._aside import TapeExchange
+from velas_replay._aside import TapeExchange, tape_of
 from velas_replay._clock import FastClock, PacedClock, TapeClock, hold_up_frames
 
 if TYPE_CHECKING:
     from velas.config import Settings
     from velas.protocols import Event, Exchange
+    from velas.tape import Tape
 
 __all__ = ["ReplayFeed"]
 
@@ -96,13 +96,7 @@ class ReplayFeed(FeedAdapter):
             ConfigError: there is no such tape, or it was recorded with another exchange.
         """
         if self._tape is None:
-            tape = load_tape(self.path)
-            if self._venue not in (None, tape.header.exchange):
-                raise ConfigError(
-                    f"tape {str(self.path)!r} was recorded with {tape.header.exchange!r}, and "
-                    f"replay.exchange is {self._venue!r}: set it to {tape.header.exchange}"
-                )
-            self._tape = tape
+            self._tape = tape_of(self.path, self._venue)
         return self._tape
 
     async def run(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from velas.limits import RateLimitConfig, RateLimiter, WeightLimit
 
@@ -17,12 +17,12 @@ class StoppedClock:
     the newest closed candle is the one it was then.
     """
 
-    def __init__(self) -> None:
-        self.recorded_ms = 0
+    def __init__(self, recorded_ms: Callable[[], int]) -> None:
+        self._recorded_ms = recorded_ms
 
     def now_ms(self) -> int:
         """Return milliseconds since the Unix epoch, UTC, of the recording."""
-        return self.recorded_ms
+        return self._recorded_ms()
 
     def monotonic_s(self) -> float:
         """Return zero."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,13 @@ def test_start_after_the_venues_clock_is_refused(velas, venue):
     refused(velas("download", *ONE, "--start", late), "lies in the future")
 
 
+def refuse_files(monkeypatch, number):
+    def refuse(**_options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("velas.cli.session.NamedTemporaryFile", refuse)
+
+
 def test_data_dir_below_a_file_is_refused_before_anything_is_fetched(velas, venue):
     Path("file").write_text("x")
     refused(velas("--data-dir", "file/data", "download", *ONE), "'file' is a file")
@@ -102,9 +111,30 @@ def test_data_dir_below_a_file_is_refused_before_anything_is_fetched(velas, venu
 def test_data_dir_without_permission_is_refused_before_anything_is_fetched(
     velas, venue, monkeypatch
 ):
-    monkeypatch.setattr("os.access", lambda path, mode: False)
+    refuse_files(monkeypatch, errno.EACCES)
     refused(velas("download", *ONE), "data_dir: no permission to write")
     assert venue.asks == []
+
+
+def test_data_dir_that_cannot_be_written_for_another_reason_says_which(velas, venue, monkeypatch):
+    refuse_files(monkeypatch, errno.EDQUOT)
+    refused(velas("download", *ONE), "data_dir: '", "cannot be written to: Disk quota exceeded")
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a file system of the Linux kernel")
+@pytest.mark.parametrize("args", [("download", *ONE), ("stream", *ONE, "--store")])
+def test_data_dir_where_not_even_root_makes_files_is_refused(velas, venue, args):
+    result = velas("--data-dir", "/proc/x", *args)
+    refused(result, "data_dir: no permission to write to '/proc'")
+    assert venue.asks == []
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a file system of the Linux kernel")
+def test_db_path_where_not_even_root_makes_files_is_refused(velas, venue):
+    Path("c.yaml").write_text("db_path: /proc/velas.db")
+    words = "db_path: no permission to write to '/proc'"
+    refused(velas("--config", "c.yaml", "stream", *ONE, "--store"), words)
+    assert [path.name for path in Path().iterdir()] == ["c.yaml"]
 
 
 def test_db_path_below_a_file_is_refused(velas, venue):

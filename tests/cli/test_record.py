@@ -98,7 +98,7 @@ def test_record_for_people_names_the_file_and_the_numbers(velas, feed) -> None:
     result = velas("record", "live.tape", "--seconds", "0.05")
     assert result.exit_code == 0, result.output
     assert "live.tape: 2 frames of 6 series" in result.stdout
-    assert "1 candles (1 closed), 1 trades, 1 book tickers; 1 connections" in result.stdout
+    assert "1 candle (1 closed), 1 trade, 1 book ticker; 1 connection, ended" in result.stdout
     assert "recording binance_spot for 0.05 s to live.tape" in result.stderr
 
 
@@ -120,6 +120,20 @@ def test_record_goes_to_the_cassettes_if_there_are_any(velas, feed) -> None:
 def test_record_goes_to_the_folder_named(velas, feed) -> None:
     assert velas("record", "x", "--seconds", "0.05", "--folder", "new/one").exit_code == 0
     assert messages("new/one/x.tape") == ["hello"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a file system of the Linux kernel")
+def test_record_to_a_folder_that_takes_no_files_is_one_clear_error(velas, feed) -> None:
+    result = velas("record", "x", "--seconds", "0.05", "--folder", "/proc")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "velas: error: --folder: no permission to write to '/proc'\n"
+
+
+def test_record_to_a_folder_that_is_a_file_is_refused(velas, feed) -> None:
+    Path("file").write_text("x")
+    result = velas("record", "x", "--folder", "file")
+    assert result.exit_code == 2
+    assert "--folder: 'file' is a file" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "/x", "..", "", ".hidden", "a..b", "x" * 200])
@@ -228,7 +242,8 @@ def test_record_of_a_venue_without_a_socket_is_refused(velas, venue, monkeypatch
         (("--interval", "1m", "--channel", "trades"), "--interval is for candles"),
         (("--stand-in", "--exchange", "kraken"), "--stand-in plays binance_spot or"),
         (("--stand-in", "--config", "c.yaml"), "takes no --config"),
-        (("--seconds", "0"), "--seconds"),
+        (("--seconds", "0"), "'0' cannot be used; it takes a number above 0 up to 2,678,400."),
+        (("--stand-in", "--clock-factor", "x"), "it takes a number from 1 up to 100."),
         (("--channel", "books"), "candles"),
         (("--symbol", "NOPE"), "NOPE"),
         (("--interval", "7m"), "7m"),

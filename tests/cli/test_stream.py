@@ -17,6 +17,8 @@ from velas.errors import StoreFull, Unavailable, UnknownSymbol
 ONE = ("stream", "--symbol", "BTC/USDT", "--interval", "1h")
 SOON = ("--seconds", "0.01")
 HOLE = {"channel": "candles", "symbol": "BTC/USDT", "interval": "1m", "at_ms": AT}
+WHERE = dict(HOLE)
+NOT_STORED = status.StoreFailed(error="full", **WHERE)
 HOLE |= {"start_ms": AT, "end_ms": AT + MINUTE, "missing": 1, "reason": "socket"}
 
 
@@ -92,8 +94,9 @@ def test_stream_pairs_of_the_settings_that_are_not_listed_are_left_out_and_named
         (("--channel", "depth"), "'candles', 'trades', 'book_ticker'"),
         (("--channel", "trades", "--interval", "1h"), "--interval is for --channel candles"),
         (("--channel", "trades", "--store"), "--store is for --channel candles"),
-        (("--seconds", "0"), "--seconds"),
-        (("--seconds", "nan"), "--seconds"),
+        (("--seconds", "0"), "it takes a number above 0 up to 1,000,000,000."),
+        (("--seconds", "nan"), "'nan' cannot be used; it takes a number above 0"),
+        (("--seconds", "abc"), "'--seconds': 'abc' cannot be used; it takes a number above 0"),
     ],
 )
 def test_stream_bad_input_is_2_before_a_stream_is_opened(velas, play, args, said):
@@ -160,12 +163,14 @@ def test_stream_json_status_has_its_fields_nested_candles_and_errors_as_text(vel
         status.StreamMute(at_ms=5, silent_s=31.5, **where),
         status.CandleRevised(at_ms=6, before=candle(), after=candle(close=1.0), **where),
         status.CallbackFailed(at_ms=7, callback="f", error=ValueError("no")),
+        status.CandleUnconfirmed(at_ms=8, candle=candle(close=2.0), **where),
     )
-    mute, revised, failed = lines(velas(*ONE, *SOON, "--json"))
+    mute, revised, failed, unconfirmed = lines(velas(*ONE, *SOON, "--json"))
     assert mute == {"type": "status", "status": "StreamMute", "at_ms": 5, **where, "silent_s": 31.5}
     assert (revised["before"]["close"], revised["after"]["close"]) == (64001.0, 1.0)
     assert revised["after"]["sequence"] == 1
     assert failed["error"] == "ValueError: no"
+    assert (unconfirmed["candle"]["close"], unconfirmed["candle"]["timestamp"]) == (2.0, AT)
 
 
 def test_stream_json_says_nothing_else(velas, play):
@@ -189,8 +194,8 @@ def test_stream_off_a_terminal_writes_closed_candles_and_trades(velas, play):
     play(candle(is_closed=False, sequence=0), candle(), trade(), ticker(), ticker())
     result = velas(*ONE, *SOON)
     assert result.stdout.splitlines() == [
-        "2023-11-14 22:14  BTC/USDT 1m  64000.5 64010.25 63990 64001  vol 1.5  #1 ws",
-        "2023-11-14 22:14  BTC/USDT  sell 0.00001 at 64000.10  id 7",
+        "2023-11-14 22:14:00  BTC/USDT 1m  64000.5 64010.25 63990 64001  vol 1.5  #1 ws",
+        "2023-11-14 22:14:00  BTC/USDT  sell 0.00001 at 64000.10  id 7",
         "-  BTC/USDT  bid 64000.1 (2)  ask 64000.2 (3)",
     ]
 
@@ -205,10 +210,11 @@ def test_stream_off_a_terminal_says_statuses_and_a_summary_on_stderr(velas, play
         status.GapFilled(**HOLE),
     )
     result = velas(*ONE, *SOON)
-    first, *_, last = result.stderr.splitlines()
+    due, first, *_, last = result.stderr.splitlines()
+    assert due.startswith("velas: next close: BTC/USDT 1h at ")
     assert first == "velas: 22:14:00 spot-1: disconnected: cut"
     assert last == (
-        "velas: 1 events, 1 closed candles, gaps 1 filled and 0 absent, 1 reconnects in 0 s"
+        "velas: 1 event, 1 closed candle, gaps 1 filled and 0 absent, 1 reconnect in 0 s"
     )
 
 
@@ -221,7 +227,7 @@ def test_stream_off_a_terminal_says_statuses_and_a_summary_on_stderr(velas, play
         ([status.GapDetected(**HOLE)], 1, "a gap was still open at the end"),
         ([status.GapDetected(**HOLE), status.GapFilled(**HOLE)], 0, "1 filled"),
         ([status.GapAbsent(**HOLE | {"reason": "venue"})], 0, "1 absent"),
-        ([status.GapAbsent(**HOLE)], 1, "1 candles or trades could not be had"),
+        ([status.GapAbsent(**HOLE)], 1, "1 candle or trade could not be had"),
         (
             [status.StoreFailed(at_ms=1, channel="candles", symbol="BTC/USDT", interval="1m",
                                 error="full")],
@@ -232,8 +238,15 @@ def test_stream_off_a_terminal_says_statuses_and_a_summary_on_stderr(velas, play
             [status.StoreFailed(at_ms=1, channel="candles", symbol="BTC/USDT", interval="1m",
                                 error="full"), candle()],
             0,
-            "1 closed candles",
+            "1 closed candle,",
         ),
+        ([NOT_STORED, status.Recovered(after_s=1, **WHERE)], 1, "could not be stored"),
+        ([NOT_STORED, candle(is_closed=False, sequence=0)], 1, "could not be stored"),
+        ([NOT_STORED, candle(interval="5m")], 1, "could not be stored"),
+        ([NOT_STORED, status.StoreRecovered(**WHERE)], 0, "0 events"),
+        ([NOT_STORED, status.StoreRecovered(**WHERE), NOT_STORED], 1, "could not be stored"),
+        ([status.CatchingUp(missing=9, **WHERE)], 1, "history was still being fetched"),
+        ([status.CatchingUp(missing=9, **WHERE), candle(1)], 0, "1 closed candle,"),
     ],
 )  # fmt: skip
 def test_stream_ends_as_complete_as_it_was(velas, play, script, code, said):
@@ -241,6 +254,13 @@ def test_stream_ends_as_complete_as_it_was(velas, play, script, code, said):
     result = velas(*ONE, *SOON)
     assert result.exit_code == code
     assert said in result.stderr
+
+
+def test_stream_interrupted_with_a_candle_not_stored_is_1(velas, play):
+    play(NOT_STORED, lambda: os.kill(os.getpid(), signal.SIGINT))
+    result = velas(*ONE)
+    assert result.exit_code == 1
+    assert "BTC/USDT 1m: the newest candle could not be stored" in result.stderr
 
 
 def test_stream_that_fails_is_the_error_and_its_code(velas, play):
@@ -298,7 +318,7 @@ def test_stream_store_is_handed_over_and_what_was_added_is_said(velas, play, sto
     stream = play(append)
     result = velas(*ONE, *SOON, "--store", "--json")
     assert result.exit_code == 0, result.output
-    assert result.stderr == "velas: stored: BTC/USDT 1h: 1 rows added\n"
+    assert result.stderr == "velas: stored: BTC/USDT 1h: 1 row added\n"
 
 
 def test_stream_without_store_makes_no_file(velas, play, tmp_path):

@@ -73,7 +73,7 @@ def test_table_shows_a_row_per_series_with_its_newest_candle():
     ]
     assert row[:3] == ["BTC/USDT", "1m", "live"]
     assert row[3:8] == ["64000.5", "64010.25", "63990", "64001", "1.5"]
-    assert row[8:] == ["forming", "11-14", "22:15", "1", "rest", "3", "s"]
+    assert row[8:] == ["forming", "11-14", "22:15:00", "1", "rest", "3", "s"]
 
 
 def test_table_before_the_first_event_shows_what_is_waited_for():
@@ -191,6 +191,15 @@ def test_view_is_chosen_by_what_stdout_is(monkeypatch, as_json, terminal, kind):
          "live"),
         ([status.FellBack(reason="x", **WHERE), status.GapDetected(**HOLE)], "gap"),
         ([candle(), status.GapDetected(**HOLE), status.GapFilled(**HOLE)], "live"),
+        ([status.CatchingUp(missing=9, **WHERE), candle(-1)], "history"),
+        ([status.CatchingUp(missing=9, **WHERE), candle(0)], "live"),
+        ([candle(-1), status.CatchingUp(missing=9, **WHERE),
+          status.CatchingUp(missing=0, **WHERE)], "live"),
+        ([status.GapDetected(**HOLE), status.StoreFailed(error="full", **WHERE)], "not stored"),
+        ([status.StoreFailed(error="full", **WHERE), candle(is_closed=False)], "not stored"),
+        ([status.StoreFailed(error="full", **WHERE), candle()], "live"),
+        ([candle(), status.StoreFailed(error="full", **WHERE), status.StoreRecovered(**WHERE)],
+         "live"),
     ],
 )  # fmt: skip
 def test_board_state_is_the_most_serious_of_what_is_true(events, state):
@@ -232,7 +241,7 @@ def test_board_of_a_series_that_was_not_asked_for_has_a_row_too():
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (status.GapDetected(**HOLE), "gap, 3 candles from 2023-11-14 22:14 on; asking by REST"),
+        (status.GapDetected(**HOLE), "gap, 3 candles from 2023-11-14 22:14:00 on; asking by REST"),
         (status.GapAbsent(**HOLE), "will not come: LOST: socket"),
         (status.GapAbsent(**{**HOLE, "reason": "venue"}), "will not come: the venue has none"),
         (status.GapFilled(**{**HOLE, "missing": 1}), "gap filled, 1 candle from"),
@@ -242,16 +251,26 @@ def test_board_of_a_series_that_was_not_asked_for_has_a_row_too():
         (status.FellBack(reason="mute", **WHERE), "served by REST from now on: mute"),
         (status.Recovered(after_s=7300, **WHERE), "served by the socket again, after 2 h 1 min"),
         (status.CandleRevised(before=candle(), after=candle(close=2.0), **WHERE),
-         "revised 2023-11-14 22:14: close 64001 -> 2, volume 1.5 -> 1.5"),
-        (status.StoreFailed(error="full", **WHERE), "NOT STORED, will be tried again: full"),
+         "revised 2023-11-14 22:14:00: close 64001 -> 2, volume 1.5 -> 1.5"),
+        (status.StoreFailed(error="full", **WHERE), "NOT STORED, tried again; candles wait until it is stored: full"),
         (status.Connected(at_ms=AT, connection="s", streams=3), "s: connected, 3 streams"),
         (status.Reconnecting(at_ms=AT, connection="s", attempt=2, delay_s=1.5),
-         "s: next attempt in 2 s (2 failed)"),
+         "s: next attempt in 1.5 s (2 failed)"),
+        (status.Reconnecting(at_ms=AT, connection="s", attempt=1, delay_s=0.01), "in 0.1 s (1"),
+        (status.Reconnecting(at_ms=AT, connection="s", attempt=1, delay_s=1.1), "in 1.1 s (1"),
+        (status.Reconnecting(at_ms=AT, connection="s", attempt=1, delay_s=9.91), "in 10 s (1"),
+        (status.Reconnecting(at_ms=AT, connection="s", attempt=1, delay_s=30.2), "in 31 s (1"),
+        (status.Connected(at_ms=AT, connection="s", streams=1), "connected, 1 stream"),
+        (status.CatchingUp(missing=1_138_861, **WHERE),
+         "BTC/USDT 1m: fetching history, 1,138,861 candles to go, live ones wait"),
+        (status.StoreRecovered(**WHERE), "stored again; the candles that waited for it come now"),
+        (status.CandleUnconfirmed(candle=candle(), **WHERE),
+         "later candles but not 2023-11-14 22:14:00, which its socket closed at 64001,"),
         (status.Rotated(at_ms=AT, connection="s", reason="24 h"), "replaced by a new connection"),
         (status.BadFrame(at_ms=AT, connection="s", reason="no JSON"), "skipped: no JSON"),
         (status.BudgetLow(at_ms=AT, used=5500, limit=6000), "low: 5,500 of 6,000 are spent"),
         (status.Banned(at_ms=AT, until_ms=None, reason="418"), "refuses requests for now: 418"),
-        (status.Banned(at_ms=AT, until_ms=AT, reason="418"), "until 2023-11-14 22:14: 418"),
+        (status.Banned(at_ms=AT, until_ms=AT, reason="418"), "until 2023-11-14 22:14:00: 418"),
         (status.ConsumerSlow(at_ms=AT, waiting=9, what="so"), "9 events wait to be shown: so"),
         (status.CallbackFailed(at_ms=AT, callback="f", error=ValueError("x")), "ValueError('x')"),
         (status.Status(at_ms=AT), "22:14:00 Status"),
@@ -282,7 +301,7 @@ def test_span_is_in_the_unit_that_suits():
 
 def test_event_text_of_a_forming_candle_and_a_dated_ticker():
     assert "forming ws" in event_text(candle(is_closed=False, sequence=0))
-    assert event_text(ticker(timestamp=AT)).startswith("2023-11-14 22:14  BTC/USDT  bid")
+    assert event_text(ticker(timestamp=AT)).startswith("2023-11-14 22:14:00  BTC/USDT  bid")
 
 
 # --- plain lines and pipes

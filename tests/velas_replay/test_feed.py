@@ -367,9 +367,11 @@ async def test_tape_exchange_answers_up_to_the_tapes_time(tmp_path: Path) -> Non
     assert seen == [(1, [88, 89, 90])]
 
 
-async def test_tape_exchange_of_a_tape_without_rest_has_none(make: Callable[..., Path]) -> None:
+async def test_tape_exchange_of_a_tape_without_rest_has_its_intervals(
+    make: Callable[..., Path],
+) -> None:
     exchange = ReplayFeed(make()).exchange
-    assert exchange.capabilities.intervals == ()
+    assert exchange.capabilities.intervals == ("1m",)
     assert not exchange.capabilities.trades
 
 

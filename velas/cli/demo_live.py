@@ -12,7 +12,7 @@ import attrs
 
 from velas.cli.live_board import Board
 from velas.cli.live_words import status_text
-from velas.cli.output import count, moment
+from velas.cli.output import count, many, moment
 from velas.cli.signals import Stopped, stop_on_signals, until_stopped
 from velas.models import Candle
 from velas.status import Connected, Disconnected, Reconnecting, Status
@@ -91,9 +91,9 @@ def live_document(told: LiveTold) -> dict[str, object]:
 def tell_live(told: LiveTold, tell: Tell) -> None:
     """Say what came of it."""
     tell(
-        f"\n{count(told.candles)} closed candles of {count(told.series)} series came, in order "
+        f"\n{many(told.candles, 'closed candle')} of {count(told.series)} series came, in order "
         f"and each once,\n{count(told.by_rest)} of them by REST; "
-        f"{count(told.reconnects)} reconnects, {count(told.gaps_filled)} gaps filled."
+        f"{many(told.reconnects, 'reconnect')}, {many(told.gaps_filled, 'gap')} filled."
     )
     if told.differing:
         tell(f"DIFFERENT from the exchange's own: {', '.join(told.differing)}")

@@ -9,6 +9,7 @@ import click
 
 from velas.cli.exits import FAILED, code_of, say
 from velas.cli.fetching import Fetched, Planner, fetch
+from velas.cli.numbers import WholeNumber
 from velas.cli.options import Common, series_options, velas_command
 from velas.cli.plans import show_plan
 from velas.cli.reports import exit_code, show_report
@@ -26,13 +27,13 @@ __all__ = ["command", "finish"]
 @velas_command("download")
 @series_options
 @click.option(
-    "--months", type=click.IntRange(1, 240), metavar="N", help="The last N months [default: 12]."
+    "--months", type=WholeNumber(1, 240), metavar="N", help="The last N months [default: 12]."
 )
 @click.option("--start", metavar="DATE", help="First open time, UTC, inclusive: 2025-01-01.")
 @click.option("--end", metavar="DATE", help="Last open time, UTC, exclusive: 2025-07-01 12:00.")
 @click.option("--update", is_flag=True, help="Continue stored series from their own first candle.")
 @click.option(
-    "--parallel", type=click.IntRange(1, 64), metavar="N", help="Series at once [default: 8]."
+    "--parallel", type=WholeNumber(1, 64), metavar="N", help="Series at once [default: 8]."
 )
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be fetched, and stop.")
 def command(

@@ -10,6 +10,7 @@ import attrs
 
 from velas.models import VENUE, BookTicker, Candle, Subscription, Trade
 from velas.status import (
+    CatchingUp,
     Connected,
     ConnectionStatus,
     Disconnected,
@@ -22,6 +23,7 @@ from velas.status import (
     SeriesStatus,
     Status,
     StoreFailed,
+    StoreRecovered,
     StreamMute,
 )
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Board", "Row", "State", "Tally"]
 
-State = Literal["waiting", "live", "rest", "mute", "gap"]
+State = Literal["waiting", "live", "rest", "history", "mute", "gap", "not stored"]
 _STATUSES = 200  # kept for showing; only the last few are
 
 
@@ -49,11 +51,21 @@ class Row:
     mute: bool = False
     rest: bool = False
     unstored: bool = False
+    caught_up_ms: int | None = None  # history is fetched until a candle ends after it
     open_gaps: list[tuple[int, int]] = attrs.Factory(list)
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether history is being fetched, and live candles wait for it."""
+        return self.caught_up_ms is not None
 
     @property
     def state(self) -> State:
         """How the series is served now; the most serious of what is true of it."""
+        if self.unstored:
+            return "not stored"
+        if self.catching_up:
+            return "history"
         if self.open_gaps:
             return "gap"
         if self.mute:
@@ -89,8 +101,13 @@ class Board:
     @property
     def complete(self) -> bool:
         """Whether nothing is missing but what the venue itself lacks, and all is stored."""
-        pending = any(row.open_gaps or row.unstored for row in self.rows.values())
-        return not pending and not self.tally.lost
+        pending = any(row.open_gaps or row.catching_up for row in self.rows.values())
+        return not (pending or self.unstored or self.tally.lost)
+
+    @property
+    def unstored(self) -> bool:
+        """Whether a closed candle of any series waits because it could not be stored."""
+        return any(row.unstored for row in self.rows.values())
 
     def take(self, event: Event | Status) -> None:
         """Note one event."""
@@ -117,6 +134,8 @@ class Board:
 
     def _candle(self, row: Row, candle: Candle) -> None:
         row.candle = candle
+        if row.caught_up_ms is not None and candle.close_time >= row.caught_up_ms:
+            row.caught_up_ms = None  # a live one
         if candle.is_closed:
             self.tally.closed += 1
             row.closed = candle
@@ -141,6 +160,10 @@ class Board:
             row.mute = row.rest = False
         elif isinstance(status, StoreFailed):
             row.unstored = True
+        elif isinstance(status, StoreRecovered):
+            row.unstored = False
+        elif isinstance(status, CatchingUp):
+            row.caught_up_ms = status.at_ms if status.missing else None
 
     def _connection(self, status: ConnectionStatus) -> None:
         if isinstance(status, Disconnected):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from velas.cli.exits import say
-from velas.cli.live_words import event_text, status_text
+from velas.cli.live_words import event_text, next_close_text, status_text
 from velas.cli.output import write
-from velas.models import BookTicker, Candle
+from velas.models import BookTicker, Candle, Subscription
 from velas.status import Status
 
 if TYPE_CHECKING:
@@ -23,11 +24,12 @@ _TICKER_EVERY_S = 1.0
 class PlainLines:
     """Shows closed candles, trades, and each book ticker once a second; an async context manager.
 
-    Data goes to stdout, statuses to stderr.
+    Data goes to stdout, statuses to stderr; as it starts, when the first of `series` closes.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, series: Sequence[Subscription] = ()) -> None:
         self._clock = clock
+        self._series = series
         self._shown_s: dict[str, float] = {}
 
     async def show(self, event: Event | Status) -> None:
@@ -38,6 +40,9 @@ class PlainLines:
             write(event_text(event))
 
     async def __aenter__(self) -> Self:
+        due = next_close_text(self._series, self._clock.now_ms())
+        if due is not None:
+            say(f"velas: {due}")
         return self
 
     async def __aexit__(

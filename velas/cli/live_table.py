@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import textwrap
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Column, Table
@@ -15,7 +18,7 @@ from rich.text import Text
 
 from velas.cli.live_board import Board, Row, State
 from velas.cli.live_words import number, span, status_text, time_of_day
-from velas.cli.output import Justify, count, moment
+from velas.cli.output import Justify, count, many, second
 from velas.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
@@ -53,9 +56,20 @@ _TICKERS: tuple[str, ...] = (
     "age",
 )
 _ROOMY = ("open", "high", "low")
+_DROPPED: tuple[str, ...] = (  # where there is no room, the first of these first
+    *_ROOMY, "age", "via", "seq", "last close", "volume", "candle",
+    "trades", "id", "time", "changes", "bid qty", "ask qty", "quantity", "side", "state",
+)  # fmt: skip
 _TEXTS = ("symbol", "iv", "state", "candle", "last close", "via", "side", "time")
-_STYLES: dict[State, str] = {"live": "green", "rest": "yellow", "mute": "magenta", "gap": "red"}
-_TROUBLES: tuple[State, ...] = ("gap", "mute", "rest")
+_STYLES: dict[State, str] = {
+    "live": "green",
+    "rest": "yellow",
+    "history": "cyan",
+    "mute": "magenta",
+    "gap": "red",
+    "not stored": "bold red",
+}
+_TROUBLES: tuple[State, ...] = ("not stored", "gap", "mute", "history", "rest")
 
 
 class LiveTable:
@@ -133,40 +147,44 @@ def render(board: Board, title: str, *, width: int, height: int) -> RenderableTy
         )
     ]
     kinds = [kind for kind in kinds if kind[2]]
-    statuses = list(board.statuses)[-_STATUS_LINES:]
-    # the headline, a head per table, the line that says what is left out, one to spare
-    room = max(1, height - len(statuses) - len(kinds) - 3)
-    parts: list[RenderableType] = [_line(_headline(board, title), width)]
+    statuses = _newest(board, width, most=max(_STATUS_LINES, height // 3))
+    headline = _wrapped(_headline(board, title), width)
+    # a head per table, the line that says what is left out, one to spare
+    room = max(1, height - len(headline) - len(statuses) - len(kinds) - 2)
+    parts: list[RenderableType] = [*headline]
     for columns, cells, rows in kinds:
         shown = _fitting(rows, room)
         room -= len(shown)
-        shown_columns = [name for name in columns if width >= _WIDE or name not in _ROOMY]
-        parts.append(_table(shown_columns, [{**_shared(board, r), **cells(r)} for r in shown]))
+        parts.append(_table(columns, [{**_shared(board, r), **cells(r)} for r in shown], width))
         if len(shown) < len(rows):
-            parts.append(_line(f"... and {count(len(rows) - len(shown))} more series", width))
-    parts += [_line(status_text(status), width) for status in statuses]
-    return Group(*parts)
+            parts.append(Text(f"... and {count(len(rows) - len(shown))} more series"))
+    return Group(*parts, *statuses)
 
 
 def _headline(board: Board, title: str) -> str:
     tally = board.tally
     return (
-        f"{title}  {count(tally.events)} events, {count(tally.closed)} candles closed, "
-        f"{count(tally.reconnects)} reconnects"
+        f"{title}  {many(tally.events, 'event')}, {many(tally.closed, 'candle')} closed, "
+        f"{many(tally.reconnects, 'reconnect')}"
     )
 
 
 def _fitting(rows: list[Row], room: int) -> list[Row]:
     if len(rows) <= room:
         return rows
-    troubled = [row for row in rows if row.state in _TROUBLES]
-    chosen = [*troubled, *(row for row in rows if row.state not in _TROUBLES)]
-    return chosen[: max(1, room)]
+    return sorted(rows, key=_severity)[: max(1, room)]
 
 
-def _table(columns: list[str], rows: list[dict[str, Text]]) -> Table:
+def _severity(row: Row) -> int:
+    state = row.state
+    return _TROUBLES.index(state) if state in _TROUBLES else len(_TROUBLES)
+
+
+def _table(names: Sequence[str], rows: list[dict[str, Text]], width: int) -> Table:
+    columns = _with_room(names, rows, width)
     table = Table(
-        *(Column(name, justify=_justify(name), no_wrap=True) for name in columns),
+        # folded, if even these do not fit: a price that is cut short is a wrong price
+        *(Column(name, justify=_justify(name), overflow="fold") for name in columns),
         box=None,
         padding=(0, 1, 0, 0),
         header_style="bold",
@@ -177,14 +195,38 @@ def _table(columns: list[str], rows: list[dict[str, Text]]) -> Table:
     return table
 
 
+def _with_room(names: Sequence[str], rows: list[dict[str, Text]], width: int) -> list[str]:
+    needed = {
+        name: max(cell_len(name), *(row[name].cell_len for row in rows if name in row), 1) + 1
+        for name in names
+        if width >= _WIDE or name not in _ROOMY
+    }
+    for name in _DROPPED:
+        if sum(needed.values()) - 1 <= width:
+            break
+        needed.pop(name, None)
+        if name in _ROOMY:  # one of them alone says little
+            needed = {other: cells for other, cells in needed.items() if other not in _ROOMY}
+    return list(needed)
+
+
 def _justify(column: str) -> Justify:
     return "left" if column in _TEXTS else "right"
 
 
-def _line(text: str, width: int) -> Text:
-    line = Text(text, no_wrap=True, overflow="ellipsis")
-    line.truncate(width, overflow="ellipsis")
-    return line
+def _newest(board: Board, width: int, *, most: int) -> list[Text]:
+    chosen: list[Text] = []
+    for status in list(board.statuses)[: -_STATUS_LINES - 1 : -1]:
+        lines = _wrapped(status_text(status), width)
+        if chosen and len(chosen) + len(lines) > most:
+            break
+        chosen = [*lines, *chosen]
+    return chosen
+
+
+def _wrapped(text: str, width: int) -> list[Text]:
+    lines = textwrap.wrap(text, max(width, 10), subsequent_indent="  ", break_on_hyphens=False)
+    return [Text(line) for line in lines]
 
 
 def _shared(board: Board, row: Row) -> dict[str, Text]:
@@ -204,7 +246,7 @@ def _candle_cells(row: Row) -> dict[str, Text]:
         cells |= {"candle": "closed" if candle.is_closed else "forming", "via": candle.source}
     if closed is not None:
         # the moment it was over, as people name it: 12:00:00 and not 11:59:59.999
-        cells |= {"last close": moment(closed.close_time + 1)[5:], "seq": count(closed.sequence)}
+        cells |= {"last close": second(closed.close_time + 1)[5:], "seq": count(closed.sequence)}
     return {name: Text(text) for name, text in cells.items()}
 
 

@@ -11,7 +11,17 @@ from typing import Literal
 
 import click
 
-__all__ = ["count", "emit_json", "minutes", "moment", "show_table", "size", "write"]
+__all__ = [
+    "count",
+    "emit_json",
+    "many",
+    "minutes",
+    "moment",
+    "second",
+    "show_table",
+    "size",
+    "write",
+]
 
 Justify = Literal["left", "right"]
 
@@ -58,12 +68,22 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def many(number: int, what: str) -> str:
+    """Return a number of things, such as ``1 candle`` or ``2,000 candles``."""
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"
+
+
 def moment(ts_ms: int | None) -> str:
     """Return a time such as ``2025-01-01 00:00`` (UTC), seconds only where it has some."""
     if ts_ms is None:
         return "-"
     when = dt.datetime.fromtimestamp(ts_ms // 1000, dt.UTC)
     return when.strftime("%Y-%m-%d %H:%M:%S" if when.second else "%Y-%m-%d %H:%M")
+
+
+def second(ts_ms: int) -> str:
+    """Return a time such as ``2025-01-01 00:00:00`` (UTC), of the same width always."""
+    return dt.datetime.fromtimestamp(ts_ms // 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def size(number: int) -> str:

@@ -14,9 +14,10 @@ import attrs
 import click
 
 from velas.cli.exits import DONE, INTERRUPTED, say
+from velas.cli.numbers import Number
 from velas.cli.options import Common, series_options, velas_command
-from velas.cli.output import count, emit_json, moment, size, write
-from velas.cli.session import settings_of
+from velas.cli.output import count, emit_json, many, second, size, write
+from velas.cli.session import check_folder, settings_of
 from velas.cli.signals import Stopped, stop_on_signals, until_stopped
 from velas.clock import SYSTEM_CLOCK, Clock
 from velas.errors import ConfigError, Unavailable, Unsupported, VelasError
@@ -121,7 +122,7 @@ class _Recorded:
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, 86_400 * 31, min_open=True),
+    type=Number(0, 86_400 * 31, min_open=True),
     metavar="N",
     help="How long [default: until Ctrl-C].",
 )
@@ -140,13 +141,13 @@ class _Recorded:
 @click.option("--stand-in", is_flag=True, help="Record velas' own stand-in for Binance.")
 @click.option(
     "--clock-factor",
-    type=click.FloatRange(1, 100),
+    type=Number(1, 100),
     metavar="F",
     help="How fast the stand-in's time runs [default: 10].",
 )
 @click.option(
     "--cut-after",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="N",
     help="After N seconds the stand-in is offline for five (its own seconds).",
 )
@@ -210,6 +211,7 @@ def _place(name: str, folder: Path | None, exchange: str, *, force: bool) -> Pat
     path = folder / f"{bare}{_SUFFIX}"
     if path.exists() and not force:
         raise ConfigError(f"{str(path)!r} is there already; --force overwrites it")
+    check_folder("--folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -431,15 +433,16 @@ def _show(recorded: _Recorded, wanted: _Wanted, *, as_json: bool) -> None:
         return
     candles = recorded.events["candles"]
     write(
-        f"{wanted.path}: {count(recorded.tape.frames)} frames of "
+        f"{wanted.path}: {many(recorded.tape.frames, 'frame')} of "
         f"{count(len(recorded.subscriptions))} series in {recorded.seconds:,.0f} s, "
         f"{size(wanted.path.stat().st_size)}"
     )
     write(
-        f"{count(candles)} candles ({count(recorded.events['closed_candles'])} closed), "
-        f"{count(recorded.events['trades'])} trades, "
-        f"{count(recorded.events['book_ticker'])} book tickers; "
-        f"{count(recorded.kinds['open'])} connections, ended {moment(recorded.clock.now_ms())}"
+        f"{many(candles, 'candle')} ({count(recorded.events['closed_candles'])} closed), "
+        f"{many(recorded.events['trades'], 'trade')}, "
+        f"{many(recorded.events['book_ticker'], 'book ticker')}; "
+        f"{many(recorded.kinds['open'], 'connection')}, "
+        f"ended {second(recorded.clock.now_ms())}"
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import errno
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import attrs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Shelf",
     "Workplace",
+    "check_folder",
     "check_writable",
     "chosen",
     "nothing_stored",
@@ -31,6 +33,10 @@ __all__ = [
     "open_workplace",
     "settings_of",
 ]
+
+
+# in a file system of the kernel, "no such file" is what it says of one that is to be made
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)
 
 
 @attrs.frozen
@@ -93,11 +99,30 @@ async def open_workplace(settings: Settings) -> AsyncIterator[Workplace]:
 def check_writable(settings: Settings) -> None:
     """Refuse folders that cannot be written to, before there is something to lose."""
     for key, folder in (("data_dir", settings.data_dir), ("db_path", settings.db_path.parent)):
+        check_folder(key, folder)
+
+
+def check_folder(key: str, folder: Path) -> None:
+    """Refuse a folder in which no file can be made, or that cannot be made itself.
+
+    It is tried: permissions do not tell of the root user and of file systems of the kernel.
+    Nothing is left of it.
+
+    Raises:
+        ConfigError: names `key`, the setting or option that the folder comes from.
+    """
+    nearest = folder
+    try:
         nearest = _nearest_existing(folder)
         if not nearest.is_dir():
             raise ConfigError(f"{key}: {str(nearest)!r} is a file, so no folder can be made there")
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            raise ConfigError(f"{key}: no permission to write to {str(nearest)!r}")
+        with NamedTemporaryFile(dir=nearest, prefix=".velas-"):
+            pass
+    except OSError as error:
+        if error.errno in _REFUSED:
+            raise ConfigError(f"{key}: no permission to write to {str(nearest)!r}") from error
+        why = error.strerror or error
+        raise ConfigError(f"{key}: {str(nearest)!r} cannot be written to: {why}") from error
 
 
 def chosen(

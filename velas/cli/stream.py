@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from velas.cli.exits import DONE, FAILED, INTERRUPTED, say
+from velas.cli.numbers import Number
 from velas.cli.options import Common, series_options, velas_command
-from velas.cli.output import count
+from velas.cli.output import count, many
 from velas.cli.session import settings_of
 from velas.clock import SYSTEM_CLOCK
 from velas.models import Channel
@@ -41,7 +41,7 @@ _STREAMING = ("velas.feed", "velas.polling", "velas.stream", "velas_cryptofeed")
 @click.option("--store", is_flag=True, help="Store each closed candle before it is shown.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, 10**9, min_open=True),
+    type=Number(0, 10**9, min_open=True),
     metavar="N",
     help="Stop after N seconds.",
 )
@@ -59,8 +59,6 @@ def command(
     Tables on a terminal, lines elsewhere; --json gives one JSON object per line. Ctrl-C
     ends it cleanly.
     """
-    if seconds is not None and math.isnan(seconds):
-        raise click.UsageError("--seconds is a number of seconds, not nan")
     settings = settings_of(common)
     wish = _wish(settings, symbols, intervals, channels or ("candles",), store, seconds)
     view_of = _view_of(settings, as_json=common.as_json)
@@ -116,7 +114,9 @@ def _view_of(settings: Settings, *, as_json: bool) -> ViewOf:
             return LiveTable(board, settings.exchange)
         from velas.cli.live_plain import PlainLines
 
-        return PlainLines(SYSTEM_CLOCK)
+        # of a recording, the clock of today says nothing
+        series = () if settings.exchange == "replay" else tuple(board.rows)
+        return PlainLines(SYSTEM_CLOCK, series)
 
     return view
 
@@ -140,10 +140,12 @@ def _finish(ended: Ended, *, quiet: bool) -> int:
     if board is None:
         return INTERRUPTED
     for (symbol, interval), rows in ended.added.items():
-        say(f"velas: stored: {symbol} {interval}: {count(rows)} rows added")
+        say(f"velas: stored: {symbol} {interval}: {many(rows, 'row')} added")
     if not quiet:
         _sum_up(board, ended.elapsed_s)
     _name_what_lacks(board)
+    if board.unstored:
+        return FAILED  # however it ended: what came is not all kept
     if ended.interrupted:
         return INTERRUPTED
     return DONE if board.complete else FAILED
@@ -154,9 +156,9 @@ def _sum_up(board: Board, elapsed_s: float) -> None:
 
     tally = board.tally
     say(
-        f"velas: {count(tally.events)} events, {count(tally.closed)} closed candles, "
+        f"velas: {many(tally.events, 'event')}, {many(tally.closed, 'closed candle')}, "
         f"gaps {count(tally.gaps_filled)} filled and {count(tally.gaps_absent)} absent, "
-        f"{count(tally.reconnects)} reconnects in {span(elapsed_s)}"
+        f"{many(tally.reconnects, 'reconnect')} in {span(elapsed_s)}"
     )
 
 
@@ -167,5 +169,8 @@ def _name_what_lacks(board: Board) -> None:
             say(f"velas: incomplete: {name}: a gap was still open at the end")
         if row.unstored:
             say(f"velas: incomplete: {name}: the newest candle could not be stored")
+        if row.catching_up:
+            say(f"velas: incomplete: {name}: history was still being fetched at the end")
     if board.tally.lost:
-        say(f"velas: incomplete: {count(board.tally.lost)} candles or trades could not be had")
+        what = "candle or trade" if board.tally.lost == 1 else "candles or trades"
+        say(f"velas: incomplete: {count(board.tally.lost)} {what} could not be had")

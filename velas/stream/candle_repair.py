@@ -9,18 +9,13 @@ import pandas as pd
 
 from velas.adapter import lane
 from velas.candles import candles_of
-from velas.clock import Clock
 from velas.limits import RequestType
 from velas.models import VENUE
-from velas.protocols import Exchange
 from velas.stream.candle_track import CandleTrack
-from velas.stream.gaps import Gaps
+from velas.stream.desk import Desk
 from velas.stream.intake import Intake
 from velas.stream.series import Series
 from velas.stream.silence import Silence
-from velas.stream.tasks import Tasks
-from velas.stream.trouble import Trouble
-from velas.stream.venue_time import VenueTime
 
 __all__ = ["CandleRepair"]
 
@@ -39,24 +34,14 @@ class CandleRepair:
     nothing. Meanwhile the series is not polled, so that nobody asks twice for the same.
     """
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        time: VenueTime,
-        clock: Clock,
-        intake: Intake,
-        gaps: Gaps,
-        trouble: Trouble,
-        tasks: Tasks,
-        silence: Silence,
-    ) -> None:
-        self._exchange = exchange
-        self._time = time
-        self._clock = clock
+    def __init__(self, desk: Desk, intake: Intake, silence: Silence) -> None:
+        self._exchange = desk.exchange
+        self._time = desk.time
+        self._clock = desk.clock
+        self._gaps = desk.gaps
+        self._trouble = desk.trouble
+        self._tasks = desk.tasks
         self._intake = intake
-        self._gaps = gaps
-        self._trouble = trouble
-        self._tasks = tasks
         self._silence = silence
         self._failing: set[tuple[str, str]] = set()  # whose last request failed
         self._signs = 0  # of life, that the venue gave

@@ -18,12 +18,12 @@ from velas.settings import Stream as StreamSettings
 from velas.status import Connected, Status
 from velas.stream.candle_repair import CandleRepair
 from velas.stream.candle_track import CandleTrack
+from velas.stream.desk import Desk
 from velas.stream.feeding import Feeding
 from velas.stream.gaps import Gaps
 from velas.stream.history import Warmth
 from velas.stream.intake import Intake
 from velas.stream.outlet import Outlet, Said
-from velas.stream.probe import Probe
 from velas.stream.revision import Revision
 from velas.stream.series import AnySeries, Series, TickerTrack
 from velas.stream.silence import Silence
@@ -70,50 +70,20 @@ class Core:
         self._listening = False
         self._ending: asyncio.Future[None] | None = None
         self._outlet = Outlet(mailbox, store, clock, counters)
-        say = self._outlet.say
         self._time = VenueTime(exchange, clock)
+        say = self._outlet.say
         self._trouble = Trouble(exchange, clock, say)
-        self._gaps = Gaps(clock, say)
-        self._intake = Intake(self._outlet, self._gaps, self._time, counters)
+        gaps = Gaps(clock, say)
+        desk = Desk(exchange, clock, self._time, self._tasks, say, self._trouble, gaps, counters)
         # a feed that polls needs no fallback to polling
-        self._polling = (
-            None if isinstance(feed, PollingFeed) else PollingFeed(exchange, clock=clock)
-        )
-        self._silence = Silence(
-            feed,
-            self._polling,
-            Probe(exchange, self._time),
-            clock,
-            say,
-            self._trouble,
-            self._tasks,
-            mute_after_s=settings.mute_after_s,
-        )
-        self._repair = CandleRepair(
-            exchange,
-            self._time,
-            clock,
-            self._intake,
-            self._gaps,
-            self._trouble,
-            self._tasks,
-            self._silence,
-        )
-        self._trade_repair = TradeRepair(
-            exchange, clock, self._intake, self._gaps, self._trouble, self._tasks
-        )
-        self._revision = Revision(
-            exchange, self._time, clock, say, self._trouble, self._tasks, counters
-        )
-        self._warmth = Warmth(
-            exchange,
-            store,
-            self._outlet,
-            self._gaps,
-            clock,
-            self._trouble,
-            memory=settings.memory_candles,
-        )
+        polls = isinstance(feed, PollingFeed)
+        self._polling = None if polls else PollingFeed(exchange, clock=clock)
+        self._intake = Intake(self._outlet, gaps, self._time, counters)
+        self._silence = Silence(desk, feed, self._polling, mute_after_s=settings.mute_after_s)
+        self._repair = CandleRepair(desk, self._intake, self._silence)
+        self._trade_repair = TradeRepair(desk, self._intake)
+        self._revision = Revision(desk)
+        self._warmth = Warmth(desk, store, self._outlet, memory=settings.memory_candles)
 
     # -- lifecycle -------------------------------------------------------------------
 

@@ -12,17 +12,14 @@ import numpy as np
 
 from velas import frames
 from velas.candles import candles_of
-from velas.clock import Clock
 from velas.errors import BadRequest, Unsupported
 from velas.models import Candle
-from velas.protocols import Exchange
 from velas.status import CatchingUp
 from velas.stream.candle_track import CandleTrack
-from velas.stream.gaps import Gaps
+from velas.stream.desk import Desk
 from velas.stream.outlet import Outlet
 from velas.stream.series import Series
 from velas.stream.tasks import until
-from velas.stream.trouble import Trouble
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,26 +56,16 @@ class Warmth:
     fails to give: then they go first, and a `GapDetected` names what is missing.
     """
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        store: Store | None,
-        outlet: Outlet,
-        gaps: Gaps,
-        clock: Clock,
-        trouble: Trouble,
-        *,
-        memory: int,
-    ) -> None:
-        self._exchange = exchange
+    def __init__(self, desk: Desk, store: Store | None, outlet: Outlet, *, memory: int) -> None:
+        self._exchange = desk.exchange
+        self._clock = desk.clock
+        self._gaps = desk.gaps
+        self._trouble = desk.trouble
         self._store = store
         self._outlet = outlet
-        self._gaps = gaps
-        self._clock = clock
-        self._trouble = trouble
         self._memory = memory
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._moved_s = clock.monotonic_s()  # when any series got on
+        self._moved_s = desk.clock.monotonic_s()  # when any series got on
 
     async def load(self, series: Series[CandleTrack]) -> None:
         """Remember what the store has in front of `next_ms`; does nothing without a store.

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import attrs
 
 from velas.adapter import lane
 from velas.candles import candles_of, same_row
-from velas.clock import Clock
 from velas.limits import RequestType
 from velas.models import Candle
-from velas.protocols import Exchange
-from velas.status import CandleRevised, CandleUnconfirmed, Status
+from velas.status import CandleRevised, CandleUnconfirmed
 from velas.stream.candle_track import CandleTrack
+from velas.stream.desk import Desk
 from velas.stream.series import Series
-from velas.stream.tasks import Tasks
-from velas.stream.trouble import Trouble
-from velas.stream.venue_time import VenueTime
 
 __all__ = ["Revision"]
 
@@ -32,23 +27,14 @@ _SHARE = 0.05  # of the venue's request budget, at most
 class Revision:
     """Checks every delivered candle once against REST, many with one request."""
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        time: VenueTime,
-        clock: Clock,
-        say: Callable[[Status], None],
-        trouble: Trouble,
-        tasks: Tasks,
-        counters: Counter[str],
-    ) -> None:
-        self._exchange = exchange
-        self._time = time
-        self._clock = clock
-        self._say = say
-        self._trouble = trouble
-        self._tasks = tasks
-        self._counters = counters
+    def __init__(self, desk: Desk) -> None:
+        self._exchange = desk.exchange
+        self._time = desk.time
+        self._clock = desk.clock
+        self._say = desk.say
+        self._trouble = desk.trouble
+        self._tasks = desk.tasks
+        self._counters = desk.counters
         self._busy: set[tuple[str, str]] = set()
         self._slots = asyncio.Semaphore(_AT_ONCE)
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
-from velas.clock import Clock
 from velas.errors import FeedError, Unsupported
 from velas.models import Subscription
 from velas.polling import PollingFeed
 from velas.protocols import Feed, Rotatable
 from velas.status import Connected, Disconnected, FellBack, Recovered, Status, StreamMute
 from velas.stream.candle_track import CandleTrack
+from velas.stream.desk import Desk
 from velas.stream.feeding import FEED
 from velas.stream.probe import Probe
 from velas.stream.series import AnySeries
-from velas.stream.tasks import Tasks
 from velas.stream.trade_track import TradeTrack
-from velas.stream.trouble import Trouble
 
 __all__ = ["Silence"]
 
@@ -39,24 +36,15 @@ class Silence:
     """
 
     def __init__(
-        self,
-        feed: Feed,
-        polling: PollingFeed | None,
-        probe: Probe,
-        clock: Clock,
-        say: Callable[[Status], None],
-        trouble: Trouble,
-        tasks: Tasks,
-        *,
-        mute_after_s: float,
+        self, desk: Desk, feed: Feed, polling: PollingFeed | None, *, mute_after_s: float
     ) -> None:
+        self._clock = desk.clock
+        self._say = desk.say
+        self._trouble = desk.trouble
+        self._tasks = desk.tasks
+        self._probe = Probe(desk.exchange, desk.time)
         self._feed = feed
         self._polling = polling
-        self._probe = probe
-        self._clock = clock
-        self._say = say
-        self._trouble = trouble
-        self._tasks = tasks
         self._mute_after_s = mute_after_s
         self._down: dict[str, frozenset[Subscription]] = {}  # empty: it may carry any
         self._slots = asyncio.Semaphore(_AT_ONCE)

@@ -6,17 +6,13 @@ import asyncio
 import random
 
 from velas.adapter import lane
-from velas.clock import Clock
 from velas.errors import TooOld
 from velas.limits import RequestType
 from velas.models import VENUE, Trade
-from velas.protocols import Exchange
-from velas.stream.gaps import Gaps
+from velas.stream.desk import Desk
 from velas.stream.intake import Intake
 from velas.stream.series import Series
-from velas.stream.tasks import Tasks
 from velas.stream.trade_track import TradeTrack
-from velas.stream.trouble import Trouble
 
 __all__ = ["TradeRepair"]
 
@@ -35,21 +31,13 @@ class TradeRepair:
     a round that is tried again, ever more slowly.
     """
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        clock: Clock,
-        intake: Intake,
-        gaps: Gaps,
-        trouble: Trouble,
-        tasks: Tasks,
-    ) -> None:
-        self._exchange = exchange
-        self._clock = clock
+    def __init__(self, desk: Desk, intake: Intake) -> None:
+        self._exchange = desk.exchange
+        self._clock = desk.clock
+        self._gaps = desk.gaps
+        self._trouble = desk.trouble
+        self._tasks = desk.tasks
         self._intake = intake
-        self._gaps = gaps
-        self._trouble = trouble
-        self._tasks = tasks
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._random = random.Random()
         self._behind: set[str] = set()  # series of which the newest id is not reached yet
