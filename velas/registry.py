@@ -184,10 +184,13 @@ def open_stream(
         ConfigError: requests go to a stand-in (`rest.url` is http) and `ws.url` is not set:
             history of one venue would be joined to the live candles of another.
     """
+    from velas.feed import FeedAdapter
     from velas.stream import Stream
 
     _check_one_venue(settings)
     feed = open_feed(settings, exchange, clock=clock)
+    # a feed's clock may be made of the one given: that of a recording shows the tape's time
+    clock = None if isinstance(feed, FeedAdapter) else clock
     return Stream(exchange, feed, store, settings=settings.stream, clock=clock)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_stream import AT, MINUTE, FakeStream, candle, ticker, trade
@@ -16,8 +17,8 @@ from velas.errors import StoreFull, Unavailable, UnknownSymbol
 
 ONE = ("stream", "--symbol", "BTC/USDT", "--interval", "1h")
 SOON = ("--seconds", "0.01")
-HOLE = {"channel": "candles", "symbol": "BTC/USDT", "interval": "1m", "at_ms": AT}
-WHERE = dict(HOLE)
+HOLE: dict[str, Any] = {"channel": "candles", "symbol": "BTC/USDT", "interval": "1m", "at_ms": AT}
+WHERE: dict[str, Any] = dict(HOLE)
 NOT_STORED = status.StoreFailed(error="full", **WHERE)
 HOLE |= {"start_ms": AT, "end_ms": AT + MINUTE, "missing": 1, "reason": "socket"}
 
@@ -39,7 +40,7 @@ def play(monkeypatch, venue):
     return install
 
 
-def lines(result) -> list[dict[str, object]]:
+def lines(result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -226,7 +227,7 @@ def test_stream_off_a_terminal_says_statuses_and_a_summary_on_stderr(velas, play
     [
         ([status.GapDetected(**HOLE)], 1, "a gap was still open at the end"),
         ([status.GapDetected(**HOLE), status.GapFilled(**HOLE)], 0, "1 filled"),
-        ([status.GapAbsent(**HOLE | {"reason": "venue"})], 0, "1 absent"),
+        ([status.GapAbsent(**{**HOLE, "reason": "venue"})], 0, "1 absent"),
         ([status.GapAbsent(**HOLE)], 1, "1 candle or trade could not be had"),
         (
             [status.StoreFailed(at_ms=1, channel="candles", symbol="BTC/USDT", interval="1m",

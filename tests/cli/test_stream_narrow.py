@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from fake_stream import AT, MINUTE, candle, ticker, trade
@@ -17,7 +19,7 @@ from velas.models import Subscription
 from velas.testing import ManualClock
 
 CANDLES = Subscription("candles", "BTC/USDT", "1m")
-WHERE = {"at_ms": AT, "channel": "candles", "symbol": "BTC/USDT", "interval": "1m"}
+WHERE: dict[str, Any] = {"at_ms": AT, "channel": "candles", "symbol": "BTC/USDT", "interval": "1m"}
 
 
 def board_of(*events) -> Board:
@@ -51,8 +53,8 @@ def test_table_gives_up_its_columns_one_after_the_other():
     heads = {tuple(shown(board, width=width)[-2].split()) for width in range(40, 120)}
     by_length = sorted(heads, key=len)
     assert by_length[0][:3] == ("symbol", "iv", "state")
-    assert all(set(less) < set(more) for less, more in zip(by_length, by_length[1:], strict=False))
-    order = [set(more) - set(less) for less, more in zip(by_length, by_length[1:], strict=False)]
+    assert all(set(less) < set(more) for less, more in pairwise(by_length))
+    order = [set(more) - set(less) for less, more in pairwise(by_length)]
     assert order[-2:] == [{"age"}, {"open", "high", "low"}]
     assert [{"via"}, {"seq"}, {"last"}, {"volume"}] == order[-3:-7:-1]
 

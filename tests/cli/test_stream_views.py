@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from fake_stream import AT, MINUTE, FakeStream, candle, ticker, trade
@@ -29,8 +30,14 @@ from velas.testing import ManualClock
 CANDLES = Subscription("candles", "BTC/USDT", "1m")
 TRADES = Subscription("trades", "BTC/USDT")
 TICKERS = Subscription("book_ticker", "BTC/USDT")
-WHERE = {"at_ms": AT, "channel": "candles", "symbol": "BTC/USDT", "interval": "1m"}
-HOLE = {**WHERE, "start_ms": AT, "end_ms": AT + 3 * MINUTE, "missing": 3, "reason": "socket"}
+WHERE: dict[str, Any] = {"at_ms": AT, "channel": "candles", "symbol": "BTC/USDT", "interval": "1m"}
+HOLE: dict[str, Any] = {
+    **WHERE,
+    "start_ms": AT,
+    "end_ms": AT + 3 * MINUTE,
+    "missing": 3,
+    "reason": "socket",
+}
 
 
 def board_of(*events, series=(CANDLES,), clock=None) -> Board:
@@ -252,7 +259,8 @@ def test_board_of_a_series_that_was_not_asked_for_has_a_row_too():
         (status.Recovered(after_s=7300, **WHERE), "served by the socket again, after 2 h 1 min"),
         (status.CandleRevised(before=candle(), after=candle(close=2.0), **WHERE),
          "revised 2023-11-14 22:14:00: close 64001 -> 2, volume 1.5 -> 1.5"),
-        (status.StoreFailed(error="full", **WHERE), "NOT STORED, tried again; candles wait until it is stored: full"),
+        (status.StoreFailed(error="full", **WHERE),
+         "NOT STORED, tried again; candles wait until it is stored: full"),
         (status.Connected(at_ms=AT, connection="s", streams=3), "s: connected, 3 streams"),
         (status.Reconnecting(at_ms=AT, connection="s", attempt=2, delay_s=1.5),
          "s: next attempt in 1.5 s (2 failed)"),

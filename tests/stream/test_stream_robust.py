@@ -12,13 +12,14 @@ from fakes import FakeStore
 from streamkit import MINUTE, START, LiveVenue, SpokenFeed, live, name_of
 
 from velas.candles import frame_of
-from velas.errors import FeedError, StoreFull, Unavailable
+from velas.errors import FeedError, StoreFull, Unavailable, Unsupported
 from velas.models import Capabilities
 from velas.settings import Stream as StreamSettings
 from velas.status import (
     CatchingUp,
     ConsumerSlow,
     FellBack,
+    GapAbsent,
     GapDetected,
     GapFilled,
     StoreFailed,
@@ -55,6 +56,29 @@ async def test_adapter_with_a_bug_is_asked_again_ever_more_slowly() -> None:
         at.venue.fault = lambda what: None
         await at.run(60.0)
         assert [name_of(one.timestamp) for one in at.closed()][:2] == [0, 1]
+
+
+async def test_venue_without_any_rest_gives_what_the_socket_says_and_names_the_rest() -> None:
+    def frames_only(clock: ManualClock) -> LiveVenue:
+        venue = LiveVenue(clock)
+        venue.fault = refuse
+        return venue
+
+    def refuse(what: str) -> None:
+        if what != "time":
+            raise Unsupported("this tape has no REST part")
+
+    subscribe = (CANDLES, {"channel": "trades", "symbols": ["BTC/USDT"]})
+    async with live(venue=frames_only, subscribe=subscribe, mute_after_s=10.0) as at:
+        await at.run(31.0)
+        at.feed.say(at.venue.candle(FIRST))
+        await at.run(120.0)
+        at.feed.say(at.venue.candle(FIRST + 2 * MINUTE))
+        at.feed.say(at.venue.trade(1000), at.venue.trade(1005))
+        await at.run(60.0)
+        assert [name_of(one.timestamp) for one in at.closed()] == [0, 2]
+        assert [one.id for one in at.trades()] == [1000, 1005]
+        assert {one.reason for one in at.told(GapAbsent)} == {"this tape has no REST part"}
 
 
 async def test_venue_clock_that_raises_or_hangs_does_not_blind_the_watch() -> None:

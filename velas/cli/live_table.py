@@ -56,9 +56,10 @@ _TICKERS: tuple[str, ...] = (
     "age",
 )
 _ROOMY = ("open", "high", "low")
-_DROPPED: tuple[str, ...] = (  # where there is no room, the first of these first
-    *_ROOMY, "age", "via", "seq", "last close", "volume", "candle",
-    "trades", "id", "time", "changes", "bid qty", "ask qty", "quantity", "side", "state",
+_DROPPED: tuple[tuple[str, ...], ...] = (  # where there is no room, the first of these first
+    _ROOMY, ("age",), ("via",), ("seq",), ("last close",), ("volume",), ("candle",),
+    ("trades",), ("id",), ("time",), ("changes",), ("bid qty", "ask qty"), ("quantity",),
+    ("side",), ("state",),
 )  # fmt: skip
 _TEXTS = ("symbol", "iv", "state", "candle", "last close", "via", "side", "time")
 _STYLES: dict[State, str] = {
@@ -201,12 +202,11 @@ def _with_room(names: Sequence[str], rows: list[dict[str, Text]], width: int) ->
         for name in names
         if width >= _WIDE or name not in _ROOMY
     }
-    for name in _DROPPED:
+    for together in _DROPPED:
         if sum(needed.values()) - 1 <= width:
             break
-        needed.pop(name, None)
-        if name in _ROOMY:  # one of them alone says little
-            needed = {other: cells for other, cells in needed.items() if other not in _ROOMY}
+        for name in together:
+            needed.pop(name, None)
     return list(needed)
 
 

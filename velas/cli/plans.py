@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from velas.cli.output import Justify, count, emit_json, minutes, moment, show_table, write
+from velas.cli.output import Justify, count, emit_json, many, minutes, moment, show_table, write
 
 if TYPE_CHECKING:
     from velas.history import Plan, SeriesPlan
@@ -36,8 +36,8 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
     if whole:
         write(f"{count(whole)} of {count(len(plan.series))} series lack nothing.")
     write(
-        f"To fetch from {plan.exchange}: {count(plan.candles)} candles, "
-        f"{count(plan.requests)} requests, weight {count(plan.weight)}.\n"
+        f"To fetch from {plan.exchange}: {many(plan.candles, 'candle')}, "
+        f"{many(plan.requests, 'request')}, weight {count(plan.weight)}.\n"
         f"The venue's limits allow that in {minutes(plan.minutes)}. Nothing was fetched."
     )
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from velas.cli.exits import say
-from velas.cli.output import count, minutes
+from velas.cli.output import count, many, minutes
 from velas.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def announce(plan: Plan) -> None:
         say(f"velas: {plan.exchange}: nothing to fetch")
         return
     say(
-        f"velas: {plan.exchange}: {count(plan.candles)} candles of {count(lacking)} series, "
-        f"{count(plan.requests)} requests, {minutes(plan.minutes)}"
+        f"velas: {plan.exchange}: {many(plan.candles, 'candle')} of {count(lacking)} series, "
+        f"{many(plan.requests, 'request')}, {minutes(plan.minutes)}"
     )
 
 

@@ -12,7 +12,7 @@ from velas.cli.checks import Checked, Mendable, check_series
 from velas.cli.exits import DONE, INTERRUPTED, UNREACHABLE, say
 from velas.cli.fetching import Planner, fetch
 from velas.cli.gaps import explained_gaps
-from velas.cli.output import count
+from velas.cli.output import count, many
 from velas.cli.reports import exit_code, name_failures
 from velas.cli.session import Shelf, Workplace, check_writable, open_shelf
 from velas.clock import SYSTEM_CLOCK
@@ -66,7 +66,7 @@ def _set_aside(settings: Settings, broken: Sequence[Checked]) -> None:
             for path in mended.moved:
                 say(f"velas: {one.series}: damaged file set aside as {path}")
             if mended.moved:
-                say(f"velas: {one.series}: {count(mended.rows_kept)} rows kept, {lost} lost")
+                say(f"velas: {one.series}: {many(mended.rows_kept, 'row')} kept, {lost} lost")
 
 
 def _planner(broken: Sequence[Checked]) -> Planner:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from velas.cli.exits import DONE, FAILED, INTERRUPTED, UNREACHABLE, say
-from velas.cli.output import Justify, count, emit_json, moment, show_table, write
+from velas.cli.output import Justify, count, emit_json, many, moment, show_table, write
 
 if TYPE_CHECKING:
     from velas.history import Report, SeriesReport
@@ -128,9 +128,9 @@ def _show_totals(report: Report) -> None:
     own = [gap for gap in gaps if gap.reason == "venue"]
     spent = report.usage
     write(
-        f"{count(added)} candles added to {count(len(report.series))} series in "
-        f"{report.elapsed_s:.1f} s; {count(spent.requests)} requests "
-        f"({count(spent.retries)} repeats), weight {count(spent.weight)}."
+        f"{many(added, 'candle')} added to {count(len(report.series))} series in "
+        f"{report.elapsed_s:.1f} s; {many(spent.requests, 'request')} "
+        f"({many(spent.retries, 'repeat')}), weight {count(spent.weight)}."
     )
     if gaps:
         write(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from velas.cli.options import Common, series_options, velas_command
-from velas.cli.output import Justify, count, emit_json, moment, show_table, size, write
+from velas.cli.output import Justify, count, emit_json, many, moment, show_table, size, write
 from velas.cli.readable import Outcome, read_each, tell_unreadable
 from velas.cli.session import chosen, nothing_stored, open_shelf, settings_of
 
@@ -50,7 +50,7 @@ def show_stats(stats: list[SeriesStats]) -> None:
     show_table(_COLUMNS, [_row(one) for one in stats])
     write()
     write(
-        f"{count(len(stats))} series, {count(sum(one.rows for one in stats))} candles, "
+        f"{count(len(stats))} series, {many(sum(one.rows for one in stats), 'candle')}, "
         f"{size(sum(one.size_bytes for one in stats))}"
     )
 

@@ -6,6 +6,7 @@ import logging
 import random
 
 from velas.clock import Clock
+from velas.errors import VelasError
 from velas.models import Subscription
 
 __all__ = ["Patience"]
@@ -46,6 +47,7 @@ class Patience:
         reason = f"{type(error).__name__}: {error}"
         if self._failures == 1:
             text = "%s: %s cannot be had, to be asked for again slowly: %s"
-            _LOG.warning(text, self._name, what, reason, exc_info=error)
+            bug = None if isinstance(error, VelasError) else error
+            _LOG.warning(text, self._name, what, reason, exc_info=bug)
         else:
             _LOG.debug("%s: %s again in %.0f s: %s", self._name, what, pause_s, reason)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from velas.adapter import lane
 from velas.candles import candles_of
+from velas.errors import Unsupported
 from velas.limits import RequestType
 from velas.models import VENUE
 from velas.stream.candle_track import CandleTrack
@@ -105,6 +106,12 @@ class CandleRepair:
         try:
             async with self._slots:
                 frame = await self._answer(series)
+        except Unsupported as error:  # REST will never have it: what waits behind it goes on
+            self._trouble.note(error, f"repair of {series.name}")
+            held_ms = series.track.next_held_ms
+            if held_ms is not None and not series.parked:
+                self._intake.skip_candles(series, held_ms, str(error))
+            return series.track.next_ms > before_ms
         except Exception as error:  # also a bug of an adapter: the hole stays one
             self._trouble.note(error, f"repair of {series.name}")
             self._failing.add(series.track.key)

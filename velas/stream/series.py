@@ -61,6 +61,7 @@ class Series(Generic[TrackT]):
     heard_s: float
     fallen_s: float | None = None
     mute: bool = False
+    has_rest: bool = True  # whether REST can serve it at all
     parked: bool = False
     gap: OpenGap | None = None
     healing: asyncio.Task[None] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 from velas.errors import FeedError, Unsupported
 from velas.models import Subscription
@@ -79,7 +78,7 @@ class Silence:
 
     def look(self, series: AnySeries) -> None:
         """Judge the silence of a series; to be called now and then."""
-        if self._polling is None:
+        if self._polling is None or not series.has_rest:
             return
         now_s = self._clock.monotonic_s()
         silent_s = now_s - series.heard_s
@@ -101,8 +100,12 @@ class Silence:
         if self._polling is None or series.fallen_s is None:
             return
         from_ms, from_id = _position(series)
-        with suppress(FeedError, Unsupported):  # the stream is closing; REST has no such thing
+        try:
             self._polling.watch(series.subscription, from_ms=from_ms, from_id=from_id)
+        except FeedError:  # the stream is closing
+            return
+        except Unsupported:  # a recording of frames only, say
+            series.has_rest, series.fallen_s = False, None
 
     async def _judge(self, series: AnySeries) -> None:
         heard_s = series.heard_s
@@ -155,6 +158,11 @@ class Silence:
 
     def _fall_back(self, series: AnySeries, reason: str) -> None:
         series.fallen_s = self._clock.monotonic_s()
+        repaired = series.healing is not None and isinstance(series.track, CandleTrack)
+        if not repaired:  # else when that is done
+            self.resume_polling(series)
+        if not series.has_rest:
+            return
         one = series.subscription
         self._say(
             FellBack(
@@ -165,9 +173,6 @@ class Silence:
                 reason=reason,
             )
         )
-        repaired = series.healing is not None and isinstance(series.track, CandleTrack)
-        if not repaired:  # else when that is done
-            self.resume_polling(series)
 
     def _rotate_again(self, series: AnySeries) -> None:
         if series.place != _place(series):  # the venue had more to say, and it is mute still

@@ -6,7 +6,7 @@ import asyncio
 import random
 
 from velas.adapter import lane
-from velas.errors import TooOld
+from velas.errors import TooOld, Unsupported
 from velas.limits import RequestType
 from velas.models import VENUE, Trade
 from velas.stream.desk import Desk
@@ -104,6 +104,9 @@ class TradeRepair:
             except TooOld as error:
                 reason = f"the venue refuses to look it up: {error}"
                 end_id = await self._end_of_refused(series, start_id)
+            except Unsupported as error:  # REST will never have it, a recording say
+                self._trouble.note(error, f"repair of {series.name}")
+                end_id, reason = series.track.next_held_id or start_id, str(error)
         except Exception as error:  # an adapter's bug too: whatever it is, it may pass
             self._trouble.note(error, f"repair of {series.name}")
             self._trust(series)
