@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ONE = ("--symbol", "BTCUSDT", "--interval", "1h")
+SOON = ("--seconds", "0.1")
 
 
 def refused(result, *words):
@@ -122,7 +123,7 @@ def test_data_dir_that_cannot_be_written_for_another_reason_says_which(velas, ve
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="a file system of the Linux kernel")
-@pytest.mark.parametrize("args", [("download", *ONE), ("stream", *ONE, "--store")])
+@pytest.mark.parametrize("args", [("download", *ONE), ("stream", *ONE, "--store", *SOON)])
 def test_data_dir_where_not_even_root_makes_files_is_refused(velas, venue, args):
     result = velas("--data-dir", "/proc/x", *args)
     refused(result, "data_dir: no permission to write to '/proc'")
@@ -133,7 +134,7 @@ def test_data_dir_where_not_even_root_makes_files_is_refused(velas, venue, args)
 def test_db_path_where_not_even_root_makes_files_is_refused(velas, venue):
     Path("c.yaml").write_text("db_path: /proc/velas.db")
     words = "db_path: no permission to write to '/proc'"
-    refused(velas("--config", "c.yaml", "stream", *ONE, "--store"), words)
+    refused(velas("--config", "c.yaml", "stream", *ONE, "--store", *SOON), words)
     assert [path.name for path in Path().iterdir()] == ["c.yaml"]
 
 

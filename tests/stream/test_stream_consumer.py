@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from streamkit import MINUTE, START, LiveVenue, SpokenFeed, live, name_of
 
-from velas.errors import ConfigError, FeedError, UnknownSymbol, Unsupported
+from velas.errors import ConfigError, FeedError, Unavailable, UnknownSymbol, Unsupported
 from velas.models import Candle
 from velas.settings import Stream as StreamSettings
 from velas.status import (
@@ -290,6 +290,25 @@ async def test_bug_in_the_stream_itself_is_raised_to_the_bot(
         await clock.run_for(2.0)
         with pytest.raises(ZeroDivisionError, match="a bug"):
             await asyncio.wait_for(task, 5)
+
+
+async def test_start_that_fails_may_be_tried_again() -> None:
+    clock, venue, feed, stream = a_stream()
+    stream.subscribe(**CANDLES)
+
+    def fault(what: str) -> None:
+        raise Unavailable("down")
+
+    venue.fault = fault
+    async with stream:
+        with pytest.raises(Unavailable):
+            await anext(stream.events())
+        venue.fault = lambda what: None
+        events = stream.events()
+        first: asyncio.Task[Any] = asyncio.ensure_future(anext(events))  # type: ignore[arg-type]
+        await clock.run_for(0.5)
+        assert isinstance(await first, Connected)
+        assert feed.runs == 1
 
 
 async def test_aclose_during_the_start_leaves_no_task() -> None:

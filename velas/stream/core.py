@@ -56,6 +56,7 @@ class Core:
         settings: StreamSettings,
         counters: Counter[str],
     ) -> None:
+        self.listening = False  # whether the feed's callbacks are ours
         self.candles: dict[tuple[str, str], Series[CandleTrack]] = {}
         self.trades: dict[str, Series[TradeTrack]] = {}
         self.tickers: dict[str, Series[TickerTrack]] = {}
@@ -67,7 +68,6 @@ class Core:
         self._mailbox = mailbox
         self._tasks = Tasks(self._fail)
         self._closed = False
-        self._listening = False
         self._ending: asyncio.Future[None] | None = None
         self._outlet = Outlet(mailbox, store, clock, counters)
         self._time = VenueTime(exchange, clock)
@@ -113,7 +113,7 @@ class Core:
         """Stop listening, store what was accepted, end the mailbox."""
         self._closed = True
         try:
-            if self._listening:  # else it is somebody else's
+            if self.listening:  # else it is somebody else's
                 await self._feed.aclose()
             if self._polling is not None:
                 await self._polling.aclose()
@@ -182,7 +182,7 @@ class Core:
         feed, polling = self._feed, self._polling
         if feed.on_candle or feed.on_trade or feed.on_book_ticker:
             raise FeedError("the feed has callbacks already: another stream's, or your own")
-        self._listening = True
+        self.listening = True
         feed.on_candle, feed.on_trade = self._hear_candle, self._hear_trade
         feed.on_book_ticker, feed.on_status = self._hear_ticker, self._feed_status
         if polling is not None:

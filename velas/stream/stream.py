@@ -199,6 +199,13 @@ class Stream:
         if not self._wanted:
             raise FeedError("nothing is subscribed")
         self._started = True
+        try:
+            await self._begin()
+        except BaseException:
+            self._started = self._core.listening  # one that never listened may be tried again
+            raise
+
+    async def _begin(self) -> None:
         since: dict[Subscription, int] = {}
         found: dict[Subscription, None] = {}
         for one, since_ms in self._wanted.items():
