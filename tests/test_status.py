@@ -25,6 +25,7 @@ VALUES = {
     "str | None": "1h",
     "Candle": CANDLE,
     "BaseException": ValueError("a bug"),
+    "tuple[Subscription, ...]": (),
 }
 
 

@@ -216,7 +216,7 @@ async def test_feed_answered_pings_keep_a_quiet_socket(
 
 
 def own_tasks() -> list[asyncio.Task[object]]:
-    return [task for task in asyncio.all_tasks() if "adapters/velas_cryptofeed" in repr(task)]
+    return [task for task in asyncio.all_tasks() if "velas_cryptofeed/_" in repr(task)]
 
 
 async def test_feed_closing_leaves_no_task_and_no_connection(
