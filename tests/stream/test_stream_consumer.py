@@ -247,8 +247,36 @@ async def test_feed_that_raises_leaves_the_series_to_rest_and_is_run_again() -> 
         at.feed.say(at.venue.forming(FIRST + 2 * MINUTE, 40))
         await at.run(1.0)
         told = [one.connection for one in at.told(Connected)]
-        assert told == ["spoken", "spoken", "rest", "feed"]
+        assert told == ["spoken", "feed", "spoken", "rest"]
         assert at.statuses()[-1] == "Recovered"
+
+
+async def test_feed_that_raises_a_cancellation_of_its_own_is_run_again() -> None:
+    async with live() as at:
+        at.feed.failure = asyncio.CancelledError()  # type: ignore[assignment]
+        at.feed.ended.set()
+        await at.run(10.0)
+        assert at.feed.runs == 2
+        assert at.statuses()[:3] == ["Connected", "Disconnected", "Reconnecting"]
+
+
+async def test_feed_whose_aclose_raises_leaves_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = asyncio.all_tasks()
+    clock, _, feed, stream = a_stream()
+    stream.subscribe(**CANDLES)
+    closing = feed.aclose
+
+    async def aclose() -> None:
+        await closing()
+        raise OSError("a bug of the feed")
+
+    monkeypatch.setattr(feed, "aclose", aclose)
+    task = asyncio.ensure_future(stream.run())
+    await clock.run_for(1.0)
+    with pytest.raises(OSError, match="a bug of the feed"):
+        await stream.aclose()
+    await asyncio.wait_for(task, 5)
+    assert asyncio.all_tasks() == before
 
 
 async def test_feed_that_raises_again_and_again_is_run_ever_more_slowly() -> None:

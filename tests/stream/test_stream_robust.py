@@ -196,6 +196,40 @@ async def test_history_that_rest_is_behind_with_leaves_no_seam() -> None:
         assert closed[0] == -1
 
 
+async def test_history_whose_last_candle_rest_lacks_still_is_begun_with_it() -> None:
+    class Late(LiveVenue):
+        async def fetch_candles(self, *args: Any, **kwargs: Any) -> Any:
+            frame = await super().fetch_candles(*args, **kwargs)
+            late = frame["timestamp"] + MINUTE > START + 30_000 - 500
+            ready = self.clock.now_ms() >= FIRST + 8_000
+            return frame if ready else frame[~late].reset_index(drop=True)
+
+    store = FakeStore()
+    store.append(rows(LiveVenue(ManualClock(START)), (-6, -1)), "BTC/USDT", "1m")
+    async with live(venue=Late, store=store, memory_candles=5, start_ms=FIRST + 3_000) as at:
+        for _ in range(150):
+            await at.run(1.0)
+            await asyncio.sleep(0.001)
+        assert store.gaps("BTC/USDT", "1m") == []
+        memory = [name_of(ms) for ms in at.stream.candles("BTC/USDT", "1m")["timestamp"]]
+        assert memory == list(range(memory[0], memory[-1] + 1))
+
+
+async def test_history_that_hangs_is_named_when_live_candles_go_first() -> None:
+    def hanging(clock: ManualClock) -> LiveVenue:
+        venue = LiveVenue(clock)
+
+        async def ask(what: str) -> None:
+            await asyncio.Event().wait()
+
+        venue._ask = ask  # type: ignore[method-assign]
+        return venue
+
+    async with live(venue=hanging, memory_candles=7) as at:
+        await at.run(28.0)
+        assert [(one.missing, one.reason) for one in at.told(GapDetected)] == [(7, "history")]
+
+
 async def test_aclose_that_is_cancelled_is_finished_by_the_next() -> None:
     gate = threading.Event()
     blocking = {"now": False}

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from streamkit import MINUTE, START, Live, LiveVenue, live
 
-from velas.models import BookTicker, Subscription
+from velas.models import BookTicker, Capabilities, Subscription
 from velas.status import Connected, Disconnected, FellBack, Recovered, StreamMute
 from velas.testing import ManualClock
 
@@ -88,6 +88,36 @@ async def test_socket_that_is_down_concerns_the_series_it_carries_only() -> None
         at.feed.report(Connected(at_ms=0, connection="market-0", carries=mine))
         await chat(at, 40)
         assert len(at.told(Recovered)) == 1
+
+
+async def test_unnamed_connection_that_is_down_is_not_that_of_who_spoke_since() -> None:
+    async with live() as at:
+        at.feed.report(Disconnected(at_ms=0, connection="other", reason="x"))
+        await at.run(0.1)
+        await chat(at, 240)
+        assert at.told(FellBack) == []
+
+
+async def test_mute_stream_that_rest_cannot_serve_is_told_and_rotated_all_the_same() -> None:
+    def venue(clock: ManualClock) -> LiveVenue:
+        return LiveVenue(clock, capabilities=Capabilities(intervals=("1m",), trades=True))
+
+    async with live(venue=venue, subscribe=TRADES, mute_after_s=20.0) as at:
+        at.feed.say(at.venue.trade(1000))
+        at.feed.drop()
+        await at.run(10.0)
+        at.feed.connect()
+        for minute in range(40):
+            at.venue.first_trade_id = 1001 + minute
+            await at.run(60.0)
+        assert at.told(FellBack) == []
+        assert len(at.told(StreamMute)) == 1
+        assert 2 <= len(at.feed.rotated) <= 8
+        at.feed.say(at.venue.trade(2000))
+        await at.run(60.0)
+        at.venue.first_trade_id = 2100
+        await at.run(60.0)
+        assert len(at.told(StreamMute)) == 2
 
 
 async def test_socket_that_stays_mute_while_nothing_happens_is_not_rotated_again() -> None:

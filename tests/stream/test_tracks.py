@@ -119,6 +119,15 @@ def test_candle_track_a_later_close_shows_that_the_one_before_is_over() -> None:
     assert one.next_held_ms == 3 * MINUTE
 
 
+def test_candle_track_that_begins_earlier_keeps_the_forming_candle_for_later() -> None:
+    one = track(first=2)
+    one.update(candle(2, 5, closed=False))
+    one.begin_at(MINUTE)
+    assert one.forming is None
+    one.close(candle(1))
+    assert one.forming == candle(2, 5, closed=False)
+
+
 def test_candle_track_close_told_differently_again_is_a_contradiction() -> None:
     one = track()
     one.close(candle(0))

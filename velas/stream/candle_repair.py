@@ -23,6 +23,7 @@ __all__ = ["CandleRepair"]
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _SLICE_S = 1.0
 _SEAM_MS = 3_000
+_STALE_S = 5.0  # younger requests are only slow, whatever else is being repeated
 _CONFIRM_S = 2.0  # two answers this far apart must agree that a candle is absent
 _AT_ONCE = 8
 
@@ -139,6 +140,7 @@ class CandleRepair:
         """
         end_ms, signs = self._end(track), self._signs
         retries = self._exchange.usage.retries
+        stale_s = self._clock.monotonic_s() + _STALE_S
         while not request.done():
             pause = asyncio.ensure_future(self._clock.sleep(_SLICE_S))
             try:
@@ -146,7 +148,8 @@ class CandleRepair:
             finally:
                 pause.cancel()
             moved = self._end(track) != end_ms or self._signs != signs
-            if moved and not request.done() and self._exchange.usage.retries != retries:
+            stuck = self._exchange.usage.retries != retries
+            if moved and stuck and not request.done() and self._clock.monotonic_s() >= stale_s:
                 return True
         return False
 

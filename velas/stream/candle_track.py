@@ -111,8 +111,10 @@ class CandleTrack:
 
     def begin_at(self, open_ms: int) -> None:
         """Begin earlier than was thought; before anything was delivered."""
-        if not self.sequence:
-            self.next_ms = min(self.next_ms, open_ms)
+        if not self.sequence and open_ms < self.next_ms:
+            self.next_ms = open_ms
+            if self.forming is not None:
+                self._later, self.forming = self._later or self.forming, None
 
     def revise(self, before: Candle, after: Candle) -> None:
         """Put the venue's later word in the place of a delivered candle."""

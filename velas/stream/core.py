@@ -115,11 +115,16 @@ class Core:
         try:
             if self.listening:  # else it is somebody else's
                 await self._feed.aclose()
+        finally:  # whatever a feed of somebody else's raises
+            await self._stop()
+
+    async def _stop(self) -> None:
+        try:
             if self._polling is not None:
                 await self._polling.aclose()
-            await self._tasks.cancel()
         finally:
-            await self._end()
+            await self._tasks.cancel()
+            await asyncio.shield(self._end())
 
     def _end(self) -> asyncio.Future[None]:
         # one for all who ask: what is being stored is not to be cancelled half-way
@@ -159,7 +164,7 @@ class Core:
     async def _open(self, series: Series[CandleTrack]) -> None:
         done = asyncio.Event()
         self._tasks.spawn(self._warmth.fetch(series, done), f"history of {series.name}")
-        await self._warmth.patience(done)
+        await self._warmth.patience(series, done)
         series.track.open = True
         series.opened_ms = self._time.now_ms()
         self._intake.release(series, series.track.release())
@@ -168,7 +173,8 @@ class Core:
 
     async def _run_feed(self) -> None:
         await Feeding(self._feed, self._clock, self._feed_status).run()
-        await asyncio.shield(self._end())  # a recording is over, or the feed was closed
+        if not self._closed:  # a recording is over
+            await self._stop()
 
     async def _run_polling(self, polling: PollingFeed) -> None:
         try:
@@ -216,7 +222,7 @@ class Core:
     def _hear(self, series: AnySeries) -> None:
         series.heard_s = self._clock.monotonic_s()
         series.spoke = True
-        if series.fallen_s is not None:
+        if series.fallen_s is not None or series.mute:
             self._silence.heard(series)
 
     def _poll_candle(self, candle: Candle) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable
 
 from velas.clock import Clock
 from velas.errors import AdapterError, ConfigError, UnknownSymbol
+from velas.feed import being_cancelled
 from velas.protocols import Feed
 from velas.status import Disconnected, Reconnecting, Status
 
@@ -45,12 +47,14 @@ class Feeding:
                 return
             except (AdapterError, ConfigError, UnknownSymbol):
                 raise
-            except Exception as error:  # of somebody else's feed: it may be anything
+            except (Exception, asyncio.CancelledError) as error:  # somebody else's: anything
+                if isinstance(error, asyncio.CancelledError) and being_cancelled():
+                    raise
                 steady = self._clock.monotonic_s() - began_s >= _STEADY_S
                 failures = 1 if steady else failures + 1
                 await self._pause(failures, error)
 
-    async def _pause(self, failures: int, error: Exception) -> None:
+    async def _pause(self, failures: int, error: BaseException) -> None:
         reason = f"{type(error).__name__}: {error}"
         _LOG.warning("the feed has failed, REST goes on meanwhile: %s", reason, exc_info=error)
         now_ms = self._clock.now_ms()

@@ -41,6 +41,7 @@ class _Missing:
     at_ms: int  # what opens from here on is still to be fetched
     end_ms: int
     tell_at_s: float = float("-inf")
+    told: bool = False  # that it is missing, as live candles do not wait for it any more
     start_ms: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -65,6 +66,7 @@ class Warmth:
         self._outlet = outlet
         self._memory = memory
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._open: dict[tuple[str, str], _Missing] = {}
         self._moved_s = desk.clock.monotonic_s()  # when any series got on
 
     async def load(self, series: Series[CandleTrack]) -> None:
@@ -78,11 +80,19 @@ class Warmth:
                 series.track.remember(await self._stored(self._store, series.track))
         self._moved_s = self._clock.monotonic_s()
 
-    async def patience(self, done: asyncio.Event) -> None:
+    async def patience(self, series: Series[CandleTrack], done: asyncio.Event) -> None:
         """Return when `done` is set, or no series has got on for a while."""
         while not await until(done, self._clock, _SLICE_S):
             if self._clock.monotonic_s() - self._moved_s > _PATIENCE_S:
+                missing = self._open.get(series.track.key)
+                if missing is not None:
+                    self._tell_missing(series, missing)
                 return
+
+    def _tell_missing(self, series: Series[CandleTrack], missing: _Missing) -> None:
+        if not missing.told:
+            missing.told = True
+            self._gaps.tell_history(series, missing.start_ms, missing.end_ms, filled=False)
 
     async def fetch(self, series: Series[CandleTrack], done: asyncio.Event) -> None:
         """Remember, and store, what is missing since; tries until the venue answers.
@@ -97,15 +107,18 @@ class Warmth:
         self, series: Series[CandleTrack], missing: _Missing, done: asyncio.Event
     ) -> None:
         failures = 0
+        self._open[series.track.key] = missing
         while not await self._fetched(series, missing):
             failures += 1
             if failures == _FAILURES:
-                self._gaps.tell_history(series, missing.start_ms, missing.end_ms, filled=False)
+                self._tell_missing(series, missing)
                 done.set()
             await self._clock.sleep(min(2.0 ** min(failures - 1, 10), _LONGEST_PAUSE_S))
-        if failures >= _FAILURES:
-            self._gaps.tell_history(series, missing.start_ms, missing.end_ms, filled=True)
-        elif missing.start_ms < missing.at_ms < missing.end_ms == series.track.next_ms:
+        del self._open[series.track.key]
+        if missing.told:
+            if missing.at_ms >= missing.end_ms:
+                self._gaps.tell_history(series, missing.start_ms, missing.end_ms, filled=True)
+        elif missing.at_ms < missing.end_ms == series.track.next_ms and _joins(series, missing):
             # REST is behind: what it does not have yet is left to repair, which waits for it
             series.track.begin_at(missing.at_ms)
 
@@ -180,3 +193,13 @@ class Warmth:
                 page = candles_of(frame, track.symbol, track.interval.name)
                 if page:
                     yield page
+
+
+def _joins(series: Series[CandleTrack], missing: _Missing) -> bool:
+    # something is known right in front of what REST lacks; else it may be a new listing
+    track = series.track
+    if missing.at_ms > missing.start_ms:
+        return True
+    return bool(track.memory) and (
+        track.interval.next_open(track.memory[-1].timestamp) >= missing.start_ms
+    )

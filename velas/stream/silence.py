@@ -45,15 +45,17 @@ class Silence:
         self._feed = feed
         self._polling = polling
         self._mute_after_s = mute_after_s
-        self._down: dict[str, frozenset[Subscription]] = {}  # empty: it may carry any
+        # connections that are down: what they carry (empty: it may be any) and since when
+        self._down: dict[str, tuple[frozenset[Subscription], float]] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def connection(self, status: Status) -> None:
         """Learn which connections of the feed are up."""
         if isinstance(status, Disconnected):
-            self._down[status.connection] = frozenset(status.carries)
+            self._down[status.connection] = frozenset(status.carries), self._clock.monotonic_s()
         elif isinstance(status, Connected):
             self._down.pop(status.connection, None)
+            self._feed_runs()
 
     def heard(self, series: AnySeries) -> None:
         """The socket of a series that REST serves has spoken."""
@@ -61,8 +63,7 @@ class Silence:
         if since_s is None:
             return
         series.rotate_pause_s = 60.0
-        if self._down.pop(FEED, None) is not None:  # it runs again: nothing else would say so
-            self._say(Connected(at_ms=self._clock.now_ms(), connection=FEED))
+        self._feed_runs()
         if self._polling is not None:
             self._polling.unwatch(series.subscription)
         one = series.subscription
@@ -76,16 +77,20 @@ class Silence:
             )
         )
 
+    def _feed_runs(self) -> None:
+        if self._down.pop(FEED, None) is not None:  # again: nothing else would say so
+            self._say(Connected(at_ms=self._clock.now_ms(), connection=FEED))
+
     def look(self, series: AnySeries) -> None:
         """Judge the silence of a series; to be called now and then."""
-        if self._polling is None or not series.has_rest:
+        if self._polling is None:
             return
         now_s = self._clock.monotonic_s()
         silent_s = now_s - series.heard_s
         if series.fallen_s is not None:
             if series.mute and now_s >= series.rotate_at_s:
                 self._rotate_again(series)
-        elif self._down and silent_s >= _DOWN_S and self._is_down(series.subscription):
+        elif series.has_rest and self._down and silent_s >= _DOWN_S and self._is_down(series):
             self._fall_back(series, "the socket is down")
         elif silent_s >= self._patience_s(series) and series.probing is None:
             series.probing = self._tasks.spawn(self._judge(series), f"probe of {series.name}")
@@ -124,7 +129,11 @@ class Silence:
         finally:
             series.probing = None
         if series.heard_s == heard_s and series.fallen_s is None:
-            self._mute(series)
+            self._be_patient(series)
+            if not series.mute:
+                self._mute(series)
+            elif self._clock.monotonic_s() >= series.rotate_at_s:
+                self._rotate(series, "still mute")
 
     def _patience_s(self, series: AnySeries) -> float:
         # not all series at once, and what an earlier silence has taught does not count
@@ -138,8 +147,12 @@ class Silence:
         more_s = more_s or min(max(self._mute_after_s, silent_s / 2), 600.0)
         series.patience_s, series.patience_of_s = silent_s + more_s, series.heard_s
 
-    def _is_down(self, subscription: Subscription) -> bool:
-        return any(not carries or subscription in carries for carries in self._down.values())
+    def _is_down(self, series: AnySeries) -> bool:
+        # of a connection that does not say: what spoke since is not carried by it
+        return any(
+            series.subscription in carries if carries else series.heard_s <= since_s
+            for carries, since_s in self._down.values()
+        )
 
     def _mute(self, series: AnySeries) -> None:
         one = series.subscription
@@ -161,7 +174,7 @@ class Silence:
         repaired = series.healing is not None and isinstance(series.track, CandleTrack)
         if not repaired:  # else when that is done
             self.resume_polling(series)
-        if not series.has_rest:
+        if not series.has_rest:  # a channel that cannot be asked for by REST
             return
         one = series.subscription
         self._say(
