@@ -105,7 +105,7 @@ async def test_stream_cut_off_from_rest_and_socket_heals_without_a_hole() -> Non
 async def test_stream_through_a_halt_of_trading_names_the_absent_candles() -> None:
     from livekit import START
 
-    first = START // MINUTE * MINUTE + 2 * MINUTE
+    first = START // MINUTE * MINUTE + 3 * MINUTE
     outages = {"BTCUSDT": [(first, first + 3 * MINUTE)]}
     heard = await listen("spot", 420.0, outages=outages, factor=90.0)
     check(heard, "BTC/USDT", "1m")
