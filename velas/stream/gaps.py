@@ -69,13 +69,9 @@ class Gaps:
         missing: int,
         reason: str,
     ) -> None:
-        one = series.subscription
         self._say(
             kind(
-                at_ms=self._clock.now_ms(),
-                channel=one.channel,
-                symbol=one.symbol,
-                interval=one.interval,
+                **series.about(self._clock.now_ms()),
                 start_ms=start,
                 end_ms=end,
                 missing=missing,

@@ -7,7 +7,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -23,6 +23,7 @@ from velas.status import (
     StoreFailed,
     StoreRecovered,
 )
+from velas.stream.series import About
 from velas.stream.tasks import until
 
 if TYPE_CHECKING:
@@ -37,13 +38,6 @@ _LOG = logging.getLogger(__name__)
 _THREADS = 4  # a store locks one series at a time, and waits for the disk
 _SPARE = 1_000  # statuses may exceed the room for data by so many
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-
-
-class _About(TypedDict):
-    at_ms: int
-    channel: str
-    symbol: str
-    interval: str | None
 
 
 @attrs.define(eq=False)
@@ -228,7 +222,7 @@ class Outlet:
             self._put_status(StoreFailed(**self._about(box.key), error=text))
         box.failed = True
 
-    def _about(self, key: Key) -> _About:
+    def _about(self, key: Key) -> About:
         symbol, interval = key
         now_ms = self._clock.now_ms()
         return {"at_ms": now_ms, "channel": "candles", "symbol": symbol, "interval": interval}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from typing import Generic, TypeVar
+from typing import Generic, TypedDict, TypeVar
 
 import attrs
 
@@ -13,7 +13,16 @@ from velas.models import BookTicker, Subscription
 from velas.stream.candle_track import CandleTrack
 from velas.stream.trade_track import TradeTrack
 
-__all__ = ["AnySeries", "OpenGap", "Series", "TickerTrack"]
+__all__ = ["About", "AnySeries", "OpenGap", "Series", "TickerTrack"]
+
+
+class About(TypedDict):
+    """What every status of a series says first."""
+
+    at_ms: int
+    channel: str
+    symbol: str
+    interval: str | None
 
 
 class TickerTrack:
@@ -77,6 +86,16 @@ class Series(Generic[TrackT]):
     rotate_at_s: float = 0.0
     rotate_pause_s: float = 60.0
     doubted: tuple[int, int] | None = None  # a range that one answer had nothing in
+
+    def about(self, at_ms: int) -> About:
+        """Return what a status of this series begins with."""
+        one = self.subscription
+        return {
+            "at_ms": at_ms,
+            "channel": one.channel,
+            "symbol": one.symbol,
+            "interval": one.interval,
+        }
 
     @property
     def name(self) -> str:

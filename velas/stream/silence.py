@@ -66,13 +66,9 @@ class Silence:
         self._feed_runs()
         if self._polling is not None:
             self._polling.unwatch(series.subscription)
-        one = series.subscription
         self._say(
             Recovered(
-                at_ms=self._clock.now_ms(),
-                channel=one.channel,
-                symbol=one.symbol,
-                interval=one.interval,
+                **series.about(self._clock.now_ms()),
                 after_s=self._clock.monotonic_s() - since_s,
             )
         )
@@ -155,14 +151,10 @@ class Silence:
         )
 
     def _mute(self, series: AnySeries) -> None:
-        one = series.subscription
         series.mute = True
         self._say(
             StreamMute(
-                at_ms=self._clock.now_ms(),
-                channel=one.channel,
-                symbol=one.symbol,
-                interval=one.interval,
+                **series.about(self._clock.now_ms()),
                 silent_s=self._clock.monotonic_s() - series.heard_s,
             )
         )
@@ -176,13 +168,9 @@ class Silence:
             self.resume_polling(series)
         if not series.has_rest:  # a channel that cannot be asked for by REST
             return
-        one = series.subscription
         self._say(
             FellBack(
-                at_ms=self._clock.now_ms(),
-                channel=one.channel,
-                symbol=one.symbol,
-                interval=one.interval,
+                **series.about(self._clock.now_ms()),
                 reason=reason,
             )
         )
