@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -205,6 +205,39 @@ async def test_iter_candles_error_of_a_page_reaches_the_reader(clock: ManualCloc
     exchange._closed = True
     with pytest.raises(Exception, match="closed"):
         await opens_of(exchange, start_ms, NOW_MS)
+
+
+class Slow(Minimal):
+    """Tells the time, each answer so many seconds there and so many back."""
+
+    ways: Sequence[tuple[float, float]] = ()
+
+    async def _ask_time_ms(self) -> tuple[int, float]:
+        there_s, back_s = self.ways[0]
+        self.ways = self.ways[1:]
+        self.clock.advance(there_s)  # type: ignore[attr-defined]
+        told_ms = self.clock.now_ms()
+        self.clock.advance(back_s)  # type: ignore[attr-defined]
+        return told_ms, there_s + back_s
+
+
+@pytest.mark.parametrize(
+    ("ways", "behind_s"),
+    [
+        ([(0.3, 0.1)], 0.1),
+        ([(40.0, 0.0), (0.2, 0.2)], 0.0),  # the slow answer happened to say more
+        ([(0.0, 40.0), (0.2, 0.2)], 0.2),
+        ([(9.0, 3.0), (1.0, 1.0), (5.0, 2.0)], 1.0),
+    ],
+)
+async def test_server_time_is_never_ahead_however_slow_the_answers(
+    clock: ManualClock, ways: Sequence[tuple[float, float]], behind_s: float
+) -> None:
+    exchange = Slow(clock)
+    exchange.ways = ways
+    told_ms = await exchange.server_time_ms()
+    assert clock.now_ms() - told_ms == round(behind_s * 1000)
+    assert exchange.ways == []
 
 
 async def test_market_id_of_several_is_the_active_spot_one(clock: ManualClock) -> None:

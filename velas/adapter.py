@@ -44,6 +44,7 @@ __all__ = ["ExchangeAdapter", "lane", "limit_config"]
 _LOG = logging.getLogger(__name__)
 _CLOCK_TTL_S = 600.0
 _CLOCK_STEP_MS = 1_000  # the wall clock moved this far against the monotonic: measure again
+_CLOCK_TRIES, _PROMPT_S = 3, 0.5  # a slow answer says little about the time: asked once more
 _TYPES_BY_ID = ("spot", "swap", "future", "option")  # who gets an id that several markets share
 
 
@@ -88,6 +89,9 @@ class _Measured:
     server_ms: int
     local_ms: int
     monotonic_s: float
+
+    def at_ms(self, monotonic_s: float) -> int:
+        return self.server_ms + int((monotonic_s - self.monotonic_s) * 1000)
 
 
 class ExchangeAdapter(ABC):
@@ -206,15 +210,17 @@ class ExchangeAdapter(ABC):
     # -- the venue's clock -----------------------------------------------------------
 
     async def server_time_ms(self) -> int:
-        """Return the venue's clock in ms: a measured offset, renewed every ten minutes."""
+        """Return the venue's clock in ms, never ahead of it; measured every ten minutes.
+
+        It may be behind by as long as the fastest of the answers took on its way.
+        """
         if not self._clock_is_fresh():
             async with self._clock_lock:
                 if not self._clock_is_fresh():
                     self._check_open()
                     await self._measure_clock()
         assert self._measured is not None
-        elapsed_s = self.clock.monotonic_s() - self._measured.monotonic_s
-        return self._measured.server_ms + int(elapsed_s * 1000)
+        return self._measured.at_ms(self.clock.monotonic_s())
 
     def _clock_is_fresh(self) -> bool:
         if self._measured is None:
@@ -224,15 +230,23 @@ class ExchangeAdapter(ABC):
         return elapsed_s < _CLOCK_TTL_S and abs(local_ms - elapsed_s * 1000) < _CLOCK_STEP_MS
 
     async def _measure_clock(self) -> None:
-        answer = await self._ask_time_ms()
-        now_s, now_ms = self.clock.monotonic_s(), self.clock.now_ms()
-        if answer is None:  # no such endpoint: the local clock has to do
-            self._measured = _Measured(now_ms, now_ms, now_s)
-            return
-        server_ms, round_trip_s = answer
-        server_ms += int(round_trip_s * 500)
-        self._measured = _Measured(server_ms, now_ms, now_s)
-        self.limiter.set_clock_offset_ms(server_ms - now_ms)
+        best: _Measured | None = None
+        for _ in range(_CLOCK_TRIES):
+            answer = await self._ask_time_ms()
+            now_s, now_ms = self.clock.monotonic_s(), self.clock.now_ms()
+            if answer is None:  # no such endpoint: the local clock has to do
+                self._measured = _Measured(now_ms, now_ms, now_s)
+                return
+            server_ms, round_trip_s = answer
+            # by now it is at least what it was when the answer left; how much of the round
+            # trip came after that is not known, and a candle is not closed on a guess
+            found = _Measured(server_ms, now_ms, now_s)
+            if best is None or found.at_ms(now_s) > best.at_ms(now_s):
+                best = found
+                self.limiter.set_clock_offset_ms(server_ms + round_trip_s * 500 - now_ms)
+            if round_trip_s <= _PROMPT_S:
+                break
+        self._measured = best
 
     # -- candles ---------------------------------------------------------------------
 
