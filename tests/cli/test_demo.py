@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from fastforward import run_fast
 
 from velas.cli.demo_live import LiveTold, live_document, play_live
 from velas.config import load_settings
@@ -15,6 +16,7 @@ from velas.errors import StoreError
 from velas.history import Plan, Report
 from velas.models import Candle, Usage
 from velas.stream import Stream
+from velas.testing import LoopClock
 from velas_parquet import ParquetStore
 
 LIVE = LiveTold(
@@ -80,7 +82,7 @@ def test_demo_json_into_a_folder_keeps_the_files(velas, no_live):
     )
 
 
-def test_demo_plays_futures_too_and_keeps_on_request(velas, temporary):
+def test_demo_plays_futures_too_and_keeps_on_request(velas, temporary, no_live):
     result = velas("--exchange", "binance_futures", "demo", "--keep")
     assert result.exit_code == 0, result.output
     (folder,) = temporary.iterdir()
@@ -195,16 +197,22 @@ def test_demo_stopped_in_the_live_part_is_130(velas, monkeypatch, temporary):
     assert list(temporary.iterdir()) == []
 
 
-def live(monkeypatch, symbols=("BTC/USDT",)):
+def live(monkeypatch, market="spot", patience_s=3_600.0):
+    monkeypatch.setattr("asyncio.run", run_fast)
+    monkeypatch.setattr("velas.testing.ScaledClock", lambda _: LoopClock(), raising=False)
+    monkeypatch.setattr("velas.cli.demo_live._PATIENCE_S", patience_s)
     monkeypatch.setattr("velas.cli.demo_live._MINUTES", 4)
     monkeypatch.setattr("velas.cli.demo_live._CUT_AFTER", 1)
     told: list[str] = []
-    settings = load_settings(environ={}, history={"symbols": list(symbols)})
-    return play_live(settings, "spot", told.append), told
+    settings = load_settings(
+        environ={}, exchange=f"binance_{market}", history={"symbols": ["BTC/USDT"]}
+    )
+    return play_live(settings, market, told.append), told
 
 
-def test_live_part_is_cut_and_healed_and_compared(monkeypatch):
-    found, told = live(monkeypatch)
+@pytest.mark.parametrize("market", ["spot", "futures"])
+def test_live_part_is_cut_and_healed_and_compared(monkeypatch, market):
+    found, told = live(monkeypatch, market)
     document = live_document(found)
     assert document["ok"], told
     assert document["candles"] == 4
@@ -228,8 +236,7 @@ def test_live_part_sees_a_candle_that_is_not_the_venues(monkeypatch):
 
 
 def test_live_part_that_does_not_get_on_in_time_is_told_as_different(monkeypatch):
-    monkeypatch.setattr("velas.cli.demo_live._PATIENCE_S", 0.2)
-    found, told = live(monkeypatch)
+    found, told = live(monkeypatch, patience_s=12.0)
     assert found.differing == ("BTC/USDT",)
     assert "   Not all of it came in time." in told
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import attrs
 import pytest
+from fastforward import fast_forward
 from livekit import Heard, check, check_trades, listen
 
 from velas.status import GapAbsent
-from velas.testing import ScaledClock, SocketFault, SocketFaultPlan
+from velas.testing import LoopClock, SocketFault, SocketFaultPlan
 from velas_parquet import ParquetStore
 
 MINUTE = 60_000
@@ -63,14 +64,13 @@ async def run(market: str, name: str) -> tuple[str, Heard]:
     case = CASES[name]
     plan = SocketFaultPlan.script(case.connections, series=case.series)
     channels = ("candles", "trades")
-    heard = await listen(
-        market, 200.0, socket_faults=plan, channels=channels, factor=45.0, settle_s=60.0
-    )
+    heard = await listen(market, 200.0, socket_faults=plan, channels=channels, settle_s=60.0)
     return name, heard
 
 
 @pytest.mark.parametrize("market", ["spot", "futures"])
 @pytest.mark.parametrize("part", [0, 1])
+@fast_forward
 async def test_stream_through_each_fault_delivers_what_the_venue_has(
     market: str, part: int
 ) -> None:
@@ -90,24 +90,26 @@ async def test_stream_through_each_fault_delivers_what_the_venue_has(
         assert taken or name == "none", f"{name} did not happen"
 
 
+@fast_forward
 async def test_stream_cut_off_from_rest_and_socket_heals_without_a_hole() -> None:
-    async def script(heard: Heard, clock: ScaledClock) -> None:
+    async def script(heard: Heard, clock: LoopClock) -> None:
         await clock.sleep(70.0)
         heard.venue.offline(300.0)
 
-    heard = await listen("spot", 420.0, script=script, settle_s=150.0, factor=90.0)
+    heard = await listen("spot", 420.0, script=script, settle_s=150.0)
     assert check(heard, "BTC/USDT", "1m", within_s=60.0) >= 7
     assert {"Disconnected", "FellBack", "GapDetected", "GapFilled", "Recovered"} <= set(
         heard.statuses()
     )
 
 
+@fast_forward
 async def test_stream_through_a_halt_of_trading_names_the_absent_candles() -> None:
     from livekit import START
 
     first = START // MINUTE * MINUTE + 3 * MINUTE
     outages = {"BTCUSDT": [(first, first + 3 * MINUTE)]}
-    heard = await listen("spot", 420.0, outages=outages, factor=90.0)
+    heard = await listen("spot", 420.0, outages=outages)
     check(heard, "BTC/USDT", "1m")
     check(heard, "ETH/USDT", "1m")
     assert [(one.start_ms, one.missing, one.reason) for one in heard.told(GapAbsent)] == [
@@ -115,6 +117,7 @@ async def test_stream_through_a_halt_of_trading_names_the_absent_candles() -> No
     ]
 
 
+@fast_forward
 async def test_stream_with_a_store_leaves_the_same_on_disk(tmp_path: Path) -> None:
     plan = SocketFaultPlan.script([[SocketFault.lose(40, after=10), SocketFault.drop(after=60)]])
     store = ParquetStore(tmp_path)
@@ -128,12 +131,12 @@ async def test_stream_with_a_store_leaves_the_same_on_disk(tmp_path: Path) -> No
         assert len(stored) >= 20 + 4
 
 
+@fast_forward
 async def test_stream_rotates_its_sockets_before_the_venue_cuts_them() -> None:
     heard = await listen(
         "futures",
         300.0,
         channels=("candles", "trades", "book_ticker"),
-        factor=90.0,
         feed={"rotate_after_h": 80 / 3600},
         venue={"ws_life_h": 110 / 3600},
     )
@@ -145,14 +148,16 @@ async def test_stream_rotates_its_sockets_before_the_venue_cuts_them() -> None:
     assert heard.told(GapAbsent) == []
 
 
+@fast_forward
 async def test_stream_of_several_intervals_and_seconds() -> None:
-    heard = await listen("spot", 130.0, intervals=("1s", "1m", "3m"), factor=40.0, settle_s=30.0)
+    heard = await listen("spot", 130.0, intervals=("1s", "1m", "3m"), settle_s=30.0)
     assert check(heard, "BTC/USDT", "1s") > 90
     assert check(heard, "ETH/USDT", "1m") >= 1
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("seed", range(60))
+@fast_forward
 async def test_stream_through_random_faults_delivers_what_the_venue_has(seed: int) -> None:
     from velas.testing import FaultPlan
 

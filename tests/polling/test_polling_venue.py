@@ -1,4 +1,4 @@
-"""`PollingFeed` over the real Binance adapters, at a stand-in venue on a fast clock."""
+"""`PollingFeed` over the real Binance adapters, at a stand-in venue."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
 import pytest
+from fastforward import fast_forward
 
 from velas.candles import candles_of
 from velas.config import load_settings
@@ -15,7 +16,7 @@ from velas.limits import reset_shared_limiters
 from velas.models import Candle, Subscription, Trade
 from velas.polling import PollingFeed
 from velas.status import Connected, Disconnected, Status
-from velas.testing import Fault, FaultPlan, ScaledClock, StandInVenue
+from velas.testing import Fault, FaultPlan, LoopClock, StandInVenue
 from velas_ccxt import BinanceFutures, BinanceSpot
 
 MINUTE = 60_000
@@ -32,10 +33,8 @@ def _own_limiters() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def opened(
-    kind: Kind, *, factor: float = 120, **options: Any
-) -> AsyncIterator[tuple[StandInVenue, PollingFeed]]:
-    clock = ScaledClock(factor, start_ms=START)
+async def opened(kind: Kind, **options: Any) -> AsyncIterator[tuple[StandInVenue, PollingFeed]]:
+    clock = LoopClock(start_ms=START)
     venue = StandInVenue(kind, clock=clock, symbols=["BTCUSDT", "ETHUSDT"], **options)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(venue)
@@ -61,12 +60,13 @@ async def until(feed: PollingFeed, done: Callable[[], bool]) -> None:
         if getattr(feed, name) is not None:
             setattr(feed, name, checked(getattr(feed, name)))
     task = asyncio.ensure_future(feed.run())
-    await asyncio.wait_for(enough.wait(), 30)
+    await asyncio.wait_for(enough.wait(), 3_600)
     await feed.aclose()
     await asyncio.wait_for(task, 5)
 
 
 @KINDS
+@fast_forward
 async def test_closed_candles_equal_the_venue(kind: Kind) -> None:
     async with opened(kind) as (venue, feed):
         feed.subscribe("candles", ["BTCUSDT", "ETHUSDT"], intervals=["1m", "3m"])
@@ -82,13 +82,14 @@ async def test_closed_candles_equal_the_venue(kind: Kind) -> None:
                 frame = venue.frame(
                     f"{symbol}USDT",
                     interval,
-                    start_ms=mine[0].timestamp,  # the machine may be slow to begin
+                    start_ms=START // step * step,
                     end_ms=mine[-1].timestamp + step,
                 )
                 assert mine == candles_of(frame, name, interval)
 
 
 @KINDS
+@fast_forward
 async def test_a_closed_candle_costs_one_request(kind: Kind) -> None:
     async with opened(kind) as (venue, feed):
         feed.subscribe("candles", ["BTCUSDT"], intervals=["1m"])
@@ -103,10 +104,11 @@ async def test_a_closed_candle_costs_one_request(kind: Kind) -> None:
 
 
 @KINDS
+@fast_forward
 async def test_trades_are_contiguous_and_forming_candles_are_of_the_running_slot(
     kind: Kind,
 ) -> None:
-    async with opened(kind, factor=60) as (_, feed):
+    async with opened(kind) as (_, feed):
         feed.subscribe("candles", ["BTCUSDT"], intervals=["1m"])
         feed.subscribe("trades", ["BTCUSDT"])
         trades: list[Trade] = []
@@ -122,9 +124,10 @@ async def test_trades_are_contiguous_and_forming_candles_are_of_the_running_slot
         assert volumes == sorted(volumes)
 
 
+@fast_forward
 async def test_a_venue_that_is_down_for_minutes_loses_no_candle() -> None:
     faults = FaultPlan.script([None, None] + [Fault.server_error()] * 30)
-    async with opened("spot", factor=300, faults=faults) as (venue, feed):
+    async with opened("spot", faults=faults) as (venue, feed):
         feed.watch(Subscription("candles", "BTC/USDT", "1m"))
         found: list[Candle] = []
         statuses: list[Status] = []
@@ -138,8 +141,9 @@ async def test_a_venue_that_is_down_for_minutes_loses_no_candle() -> None:
         assert kinds == [Connected, Disconnected, Connected]
 
 
+@fast_forward
 async def test_many_series_stay_far_within_the_budget() -> None:
-    async with opened("futures", factor=120) as (venue, feed):
+    async with opened("futures") as (venue, feed):
         feed.subscribe("candles", ["BTCUSDT", "ETHUSDT"], intervals=["1m", "3m", "5m", "15m"])
         feed.subscribe("book_ticker", ["BTCUSDT", "ETHUSDT"])
         found: list[Candle] = []

@@ -1,4 +1,7 @@
-"""A stream over real sockets from a stand-in venue on a fast clock, and what it must keep."""
+"""A stream over real sockets from a stand-in venue, and what it must keep.
+
+For tests under `fastforward`: the venue's minutes pass as fast as they are worked off.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from velas.settings import Stream as StreamSettings
 from velas.status import CandleRevised, GapAbsent, Status
 from velas.stream import Stream
 from velas.symbols import series_key
-from velas.testing import GeneratedCandles, ScaledClock, SocketFaultPlan, StandInVenue
+from velas.testing import GeneratedCandles, LoopClock, SocketFaultPlan, StandInVenue
 from velas_ccxt import BinanceFutures, BinanceSpot
 from velas_cryptofeed import BinanceFuturesFeed, BinanceSpotFeed
 
@@ -61,7 +64,6 @@ async def listen(
     market: str,
     seconds: float,
     *,
-    factor: float = 60.0,
     symbols: Sequence[str] = ("BTC/USDT", "ETH/USDT"),
     intervals: Sequence[str] = ("1m",),
     channels: Sequence[str] = ("candles",),
@@ -69,16 +71,16 @@ async def listen(
     venue: Mapping[str, Any] | None = None,
     feed: Mapping[str, Any] | None = None,
     store: Any = None,
-    script: Callable[[Heard, ScaledClock], Awaitable[None]] | None = None,
+    script: Callable[[Heard, LoopClock], Awaitable[None]] | None = None,
     settle_s: float = 90.0,
     outages: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Heard:
-    """Stream for `seconds` of venue time, then `settle_s` without new faults; both fast.
+    """Stream for `seconds` of venue time, then `settle_s` more.
 
     `script` runs beside the stream, say to strike the venue's sockets.
     """
-    clock = ScaledClock(factor, start_ms=START)
+    clock = LoopClock(start_ms=START)
     exchange_class, feed_class = MARKETS[market]
     settings.setdefault("memory_candles", 5)
     settings.setdefault("mute_after_s", 20.0)

@@ -85,9 +85,10 @@ class Peer:
 
 
 class Heard:
-    """What a feed said, and a way to wait for it."""
+    """What a feed said, and a way to wait for it: so many seconds of the loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = WAIT_S) -> None:
+        self._patience_s = patience_s
         self.events: list[object] = []
         self.statuses: list[Status] = []
         self._changed = asyncio.Event()
@@ -109,7 +110,7 @@ class Heard:
         return [event for event in self.events if isinstance(event, Candle)]
 
     async def until(self, reached: Callable[[], object]) -> None:
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(self._patience_s):
             while not reached():
                 self._changed.clear()
                 await self._changed.wait()

@@ -6,10 +6,11 @@ import asyncio
 import threading
 
 import pytest
+from fastforward import fast_forward
 
 from velas.clock import Clock
 from velas.errors import ConfigError
-from velas.testing import ManualClock, ScaledClock
+from velas.testing import LoopClock, ManualClock, ScaledClock
 
 
 async def _note(clock: Clock, seconds: float, name: str, notes: list[tuple[str, float]]) -> None:
@@ -143,3 +144,33 @@ def test_scaled_clock_starts_at_the_machines_time() -> None:
 def test_scaled_clock_impossible_factor_is_refused(factor: float) -> None:
     with pytest.raises(ConfigError, match="factor"):
         ScaledClock(factor)
+
+
+async def test_loop_clock_is_the_loops_own_time() -> None:
+    clock = LoopClock(start_ms=5_000)
+    loop = asyncio.get_running_loop()
+    zero_s = loop.time() - clock.monotonic_s()
+    await clock.sleep(0.01)
+    assert clock.monotonic_s() == pytest.approx(loop.time() - zero_s, abs=0.01)
+    assert clock.monotonic_s() >= 0.01
+    assert 5_010 <= clock.now_ms() <= 5_000 + int(1000 * (loop.time() - zero_s)) + 1
+
+
+@fast_forward
+async def test_loop_clock_on_a_loop_that_jumps_sleeps_a_day_at_once() -> None:
+    clock = LoopClock()
+    begins_ms = clock.now_ms()
+    await asyncio.gather(clock.sleep(86_400.0), clock.sleep(10.0))
+    assert clock.monotonic_s() == 86_400.0
+    assert clock.now_ms() - begins_ms == 86_400_000
+
+
+@fast_forward
+async def test_loop_clock_moves_with_the_shortest_sleep() -> None:
+    clock = LoopClock()
+    await clock.sleep(168.185628)
+    before_s = clock.monotonic_s()
+    for _ in range(3):
+        if (left_s := before_s + 1.5e-10 - clock.monotonic_s()) > 0:
+            await clock.sleep(left_s)
+    assert before_s < clock.monotonic_s() < before_s + 1e-5

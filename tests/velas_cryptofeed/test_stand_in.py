@@ -1,4 +1,4 @@
-"""The Binance feeds against the stand-in venue and its faults, on a fast clock."""
+"""The Binance feeds against the stand-in venue and its faults."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from contextlib import asynccontextmanager
 
 import attrs
 import pytest
+from fastforward import fast_forward
 from socketpeer import Heard
 
 from velas.models import BookTicker, Candle, Trade
-from velas.testing import ScaledClock, SocketFault, SocketFaultPlan, StandInVenue
+from velas.testing import LoopClock, SocketFault, SocketFaultPlan, StandInVenue
 from velas_ccxt import BinanceFutures, BinanceSpot
 from velas_cryptofeed import BinanceFuturesFeed, BinanceSpotFeed
 
-FACTOR = 60
 MARKETS = {"spot": (BinanceSpot, BinanceSpotFeed), "futures": (BinanceFutures, BinanceFuturesFeed)}
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard(patience_s=3_600.0)
 
 
 @attrs.frozen
@@ -35,7 +40,7 @@ async def scene(
     rotate_after_h: float = 23.0,
     life_h: float = 24.0,
 ) -> AsyncIterator[Scene]:
-    clock = ScaledClock(FACTOR)
+    clock = LoopClock()
     venue = StandInVenue(
         market,  # type: ignore[arg-type]
         symbols=["BTCUSDT", "ETHUSDT"],
@@ -62,6 +67,7 @@ def kinds(heard: Heard) -> set[type]:
 
 
 @pytest.mark.parametrize("market", ["spot", "futures"])
+@fast_forward
 async def test_feed_every_channel_delivers(heard: Heard, market: str) -> None:
     async with scene(heard, market):
         await heard.until(lambda: kinds(heard) == {Candle, Trade, BookTicker})
@@ -79,6 +85,7 @@ async def test_feed_every_channel_delivers(heard: Heard, market: str) -> None:
     ],
     ids=["drop", "close", "half open"],
 )
+@fast_forward
 async def test_feed_socket_that_ends_is_replaced(
     heard: Heard, fault: SocketFault, reason: str
 ) -> None:
@@ -93,6 +100,7 @@ async def test_feed_socket_that_ends_is_replaced(
 
 
 @pytest.mark.parametrize("shape", ["cut", "garbage", "list", "no_data", "no_fields", "text_price"])
+@fast_forward
 async def test_feed_broken_frame_is_reported_and_the_socket_stays(heard: Heard, shape: str) -> None:
     async with scene(heard) as at:
         await heard.until(lambda: heard.events)
@@ -103,6 +111,7 @@ async def test_feed_broken_frame_is_reported_and_the_socket_stays(heard: Heard, 
     assert heard.names == ["Connected", "BadFrame"]
 
 
+@fast_forward
 async def test_feed_error_frame_is_reported_and_the_socket_stays(heard: Heard) -> None:
     async with scene(heard) as at:
         await heard.until(lambda: heard.events)
@@ -111,6 +120,7 @@ async def test_feed_error_frame_is_reported_and_the_socket_stays(heard: Heard) -
     assert "Invalid request" in heard.statuses[1].reason
 
 
+@fast_forward
 async def test_feed_announced_shutdown_leaves_no_hole(heard: Heard) -> None:
     async with scene(heard) as at:
         await heard.until(lambda: heard.events)
@@ -121,6 +131,7 @@ async def test_feed_announced_shutdown_leaves_no_hole(heard: Heard) -> None:
     assert heard.names == ["Connected", "Rotated"]
 
 
+@fast_forward
 async def test_feed_planned_rotation_keeps_the_trades_contiguous(heard: Heard) -> None:
     async with scene(heard, rotate_after_h=0.05):
         await heard.until(lambda: heard.names.count("Rotated") == 2)
@@ -129,6 +140,7 @@ async def test_feed_planned_rotation_keeps_the_trades_contiguous(heard: Heard) -
     assert set(heard.names) == {"Connected", "Rotated"}
 
 
+@fast_forward
 async def test_feed_refused_for_a_while_stays_within_the_connection_limit(heard: Heard) -> None:
     plan = SocketFaultPlan.script([SocketFault.refuse(120.0, 429)])
     async with scene(heard, plan=plan) as at:

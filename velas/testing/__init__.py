@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from velas.testing.clocks import ManualClock, ScaledClock
+    from velas.testing.clocks import LoopClock, ManualClock, ScaledClock
     from velas.testing.venue.faults import Fault, FaultPlan
     from velas.testing.venue.generated import GeneratedCandles
     from velas.testing.venue.given import GivenCandles
@@ -28,6 +28,7 @@ __all__ = [
     "GeneratedCandles",
     "GivenCandles",
     "Instrument",
+    "LoopClock",
     "ManualClock",
     "RequestRecord",
     "ScaledClock",
@@ -45,6 +46,7 @@ _HOMES = {
     "GeneratedCandles": "velas.testing.venue.generated",
     "GivenCandles": "velas.testing.venue.given",
     "Instrument": "velas.testing.venue.instruments",
+    "LoopClock": "velas.testing.clocks",
     "ManualClock": "velas.testing.clocks",
     "RequestRecord": "velas.testing.venue.server",
     "ScaledClock": "velas.testing.clocks",

@@ -1,4 +1,4 @@
-"""Clocks for tests: one moved by hand, one that runs faster than the machine's."""
+"""Clocks for tests: moved by hand, faster than the machine's, or an event loop's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import time
 
 from velas.errors import ConfigError
 
-__all__ = ["ManualClock", "ScaledClock"]
+__all__ = ["LoopClock", "ManualClock", "ScaledClock"]
 
+_TICK_S = 1e-6  # the least that an event loop's time is moved by
 _SETTLE_ROUNDS = 20  # loop passes given to woken code before the next sleeper is woken
 
 _Sleeper = tuple[float, int, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
@@ -120,6 +121,34 @@ class ScaledClock:
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` of this clock."""
         await asyncio.sleep(seconds / self.factor)
+
+
+class LoopClock:
+    """A `velas.clock.Clock` that is the running event loop's; make it in there.
+
+    With a loop of `looptime` (whose time jumps to what is due next when nothing else is
+    left to do) hours of a venue take seconds, and a machine that stalls changes nothing.
+    `start_ms` is the first `now_ms()`; by default the machine's time.
+    """
+
+    def __init__(self, *, start_ms: int | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._start_ms = time.time_ns() // 1_000_000 if start_ms is None else start_ms
+        self._zero_s = self._loop.time()
+
+    def now_ms(self) -> int:
+        """Return milliseconds since the Unix epoch, UTC, as the loop counts them."""
+        return self._start_ms + int(self.monotonic_s() * 1000)
+
+    def monotonic_s(self) -> float:
+        """Return the loop's seconds since this clock was made."""
+        return self._loop.time() - self._zero_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds` of the loop, which are a microsecond at least."""
+        # a loop calls what is due within its resolution without moving its time: who waits
+        # for the rest of a span again and again would never see it end
+        await asyncio.sleep(max(seconds, _TICK_S) if seconds > 0 else 0)
 
 
 def _wake(future: asyncio.Future[None]) -> None:
