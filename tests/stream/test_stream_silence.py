@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from streamkit import MINUTE, START, Live, LiveVenue, live
 
-from velas.models import BookTicker, Capabilities, Subscription
+from velas.models import BookTicker, Capabilities, Subscription, Trade
 from velas.status import Connected, Disconnected, FellBack, Recovered, StreamMute
 from velas.testing import ManualClock
 
@@ -99,8 +99,13 @@ async def test_unnamed_connection_that_is_down_is_not_that_of_who_spoke_since() 
 
 
 async def test_mute_stream_that_rest_cannot_serve_is_told_and_rotated_all_the_same() -> None:
+    class Numberless(LiveVenue):
+        def trade(self, number: int, symbol: str = "BTC/USDT") -> Trade:
+            timestamp = START + (number - 1000) * MINUTE
+            return attrs.evolve(super().trade(number, symbol), timestamp=timestamp)
+
     def venue(clock: ManualClock) -> LiveVenue:
-        return LiveVenue(clock, capabilities=Capabilities(intervals=("1m",), trades=True))
+        return Numberless(clock, capabilities=Capabilities(intervals=("1m",), trades=True))
 
     async with live(venue=venue, subscribe=TRADES, mute_after_s=20.0) as at:
         at.feed.say(at.venue.trade(1000))
@@ -153,3 +158,99 @@ async def test_probes_and_checks_of_many_series_are_spread() -> None:
             counts.append(len(at.venue.asked) - before)
         assert sum(counts) >= 200
         assert max(counts) <= 80
+
+
+async def test_socket_that_comes_back_mute_after_an_outage_is_noticed() -> None:
+    async with live(mute_after_s=30.0) as at:
+        at.feed.say(at.venue.forming(FIRST, 40))
+        at.feed.drop()
+        await at.run(10.0)
+        assert len(at.told(FellBack)) == 1
+        at.feed.connect()
+        await at.run(60.0)
+        assert len(at.told(StreamMute)) == 1
+        assert at.feed.rotated == [BTC]
+        await at.run(3600.0)
+        assert len(at.told(StreamMute)) == 1
+        assert 3 <= len(at.feed.rotated) <= 8  # again and again, ever more slowly
+        await chat(at, 24)
+        assert at.statuses()[-1] == "Recovered"
+        assert len(at.told(FellBack)) == 1
+
+
+async def test_socket_that_comes_back_to_a_quiet_market_is_not_mute() -> None:
+    async with live(mute_after_s=30.0) as at:
+        at.venue.quiet = True
+        at.feed.drop()
+        await at.run(10.0)
+        at.feed.connect()
+        await at.run(3600.0)
+        assert at.told(StreamMute) == []
+        assert at.feed.rotated == []
+
+
+async def test_socket_of_a_venue_without_forming_candles_that_never_speaks_is_mute() -> None:
+    def venue(clock: ManualClock) -> LiveVenue:
+        return LiveVenue(clock, capabilities=Capabilities(intervals=("1m",), page_rows=100))
+
+    async with live(venue=venue, mute_after_s=30.0) as at:
+        await at.run(200.0)
+        assert len(at.told(StreamMute)) == 1
+        assert at.feed.rotated[0] == BTC
+
+
+async def test_probes_of_series_that_are_often_silent_stay_within_a_share() -> None:
+    symbols = tuple(f"C{number:03}/USDT" for number in range(100))
+
+    def venue(clock: ManualClock) -> LiveVenue:
+        return LiveVenue(clock, symbols=symbols)
+
+    async with live(
+        venue=venue, subscribe=({"channel": "trades", "symbols": list(symbols)},), mute_after_s=20.0
+    ) as at:
+        for number in range(1000, 1010):  # a trade a minute, told at once
+            at.venue.first_trade_id = number
+            at.feed.say(*(at.venue.trade(number, symbol) for symbol in symbols))
+            await at.run(60.0)
+        assert at.told(StreamMute) == []
+        # at weight 20 each; a minute's worth of the share at once, then a twentieth
+        assert len(at.venue.asked) * 20 <= 11 * 0.05 * 6000 + 20
+
+
+async def test_series_that_speaks_once_a_minute_is_hardly_ever_asked_for() -> None:
+    async with live(subscribe=TRADES, mute_after_s=30.0) as at:
+        for number in range(1000, 1060):
+            at.venue.first_trade_id = number
+            at.feed.say(at.venue.trade(number))
+            await at.run(60.0)
+        assert len(at.venue.asked) <= 3
+        at.venue.first_trade_id = 2000
+        await at.run(120.0)
+        assert len(at.told(StreamMute)) == 1
+
+
+async def test_connection_that_says_nothing_at_all_is_proven_mute_once_for_all_it_carries() -> None:
+    symbols = tuple(f"C{number:02}/USDT" for number in range(40))
+    carried = tuple(Subscription("candles", symbol, "1m") for symbol in symbols)
+
+    def venue(clock: ManualClock) -> LiveVenue:
+        return LiveVenue(clock, symbols=symbols)
+
+    subscribe = ({"channel": "candles", "symbols": list(symbols), "intervals": ["1m"]},)
+    async with live(venue=venue, subscribe=subscribe, mute_after_s=20.0, memory_candles=1) as at:
+        at.feed.report(Connected(at_ms=0, connection="spoken", carries=carried))
+        await at.run(30.0)
+        assert {one.symbol for one in at.told(StreamMute)} == set(symbols)
+        assert len(at.feed.rotated) == 1
+
+
+async def test_feed_that_failed_once_and_speaks_again_is_connected() -> None:
+    async with live() as at:
+        at.feed.connect = lambda: None  # type: ignore[method-assign]
+        at.feed.failure = ConnectionError("gone")
+        at.feed.ended.set()
+        await at.run(0.1)
+        at.feed.failure = None
+        await at.run(2.0)
+        await chat(at, 16)
+        assert at.statuses() == ["Connected", "Disconnected", "Reconnecting", "Connected"]

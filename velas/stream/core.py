@@ -34,7 +34,7 @@ from velas.stream.trouble import Trouble
 from velas.stream.venue_time import VenueTime
 
 if TYPE_CHECKING:
-    from velas.protocols import Exchange, Feed, Store
+    from velas.protocols import Event, Exchange, Feed, Store
 
 __all__ = ["Core"]
 
@@ -80,6 +80,7 @@ class Core:
         self._polling = None if polls else PollingFeed(exchange, clock=clock)
         self._intake = Intake(self._outlet, gaps, self._time, counters)
         self._silence = Silence(desk, feed, self._polling, mute_after_s=settings.mute_after_s)
+        self._lull_s = self._silence.lull_s
         self._repair = CandleRepair(desk, self._intake, self._silence)
         self._trade_repair = TradeRepair(desk, self._intake)
         self._revision = Revision(desk)
@@ -138,7 +139,8 @@ class Core:
         self._mailbox.close(error)
 
     def _add(self, one: Subscription, since_ms: int | None) -> None:
-        heard_s = self._clock.monotonic_s()
+        now_s = self._clock.monotonic_s()
+        series: AnySeries
         if one.channel == "candles" and one.interval is not None:
             grid = Interval.of(one.interval)
             # the first slot that REST cannot serve yet: all before it are history
@@ -152,14 +154,15 @@ class Core:
                 memory=self._settings.memory_candles,
                 counters=self._counters,
             )
-            self.candles[one.symbol, one.interval] = Series(one, track, heard_s)
+            series = self.candles[one.symbol, one.interval] = Series(one, track, now_s, now_s)
         elif one.channel == "trades":
             by_id = self._exchange.capabilities.trades_by_id
             trades = TradeTrack(one.symbol, contiguous=by_id, counters=self._counters)
-            self.trades[one.symbol] = Series(one, trades, heard_s)
+            series = self.trades[one.symbol] = Series(one, trades, now_s, now_s)
         else:
             ticker = TickerTrack(one.symbol, self._counters)
-            self.tickers[one.symbol] = Series(one, ticker, heard_s)
+            series = self.tickers[one.symbol] = Series(one, ticker, now_s, now_s)
+        self._silence.add(series)
 
     async def _open(self, series: Series[CandleTrack]) -> None:
         done = asyncio.Event()
@@ -200,7 +203,7 @@ class Core:
         if series is None:
             self._counters["not_subscribed"] += 1
             return
-        self._hear(series)
+        self._hear(series, candle)
         self._intake.candle(series, candle)
 
     def _hear_trade(self, trade: Trade) -> None:
@@ -208,7 +211,7 @@ class Core:
         if series is None:
             self._counters["not_subscribed"] += 1
             return
-        self._hear(series)
+        self._hear(series, trade)
         self._take_trade(series, trade)
 
     def _hear_ticker(self, ticker: BookTicker) -> None:
@@ -216,28 +219,33 @@ class Core:
         if series is None:
             self._counters["not_subscribed"] += 1
             return
-        self._hear(series)
+        self._hear(series, ticker)
         self._intake.book_ticker(series, ticker)
 
-    def _hear(self, series: AnySeries) -> None:
-        series.heard_s = self._clock.monotonic_s()
-        series.spoke = True
+    def _hear(self, series: AnySeries, event: Event) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s - series.heard_s > self._lull_s:
+            self._silence.lull(series, now_s)
+        series.heard_s, series.heard = now_s, event
         if series.fallen_s is not None or series.mute:
             self._silence.heard(series)
 
     def _poll_candle(self, candle: Candle) -> None:
         series = self.candles.get((candle.symbol, candle.interval))
         if series is not None:
+            self._silence.show(series, candle)
             self._intake.candle(series, candle)
 
     def _poll_trade(self, trade: Trade) -> None:
         series = self.trades.get(trade.symbol)
         if series is not None:
+            self._silence.show(series, trade)
             self._take_trade(series, trade)
 
     def _poll_ticker(self, ticker: BookTicker) -> None:
         series = self.tickers.get(ticker.symbol)
         if series is not None:
+            self._silence.show(series, ticker)
             self._intake.book_ticker(series, ticker)
 
     def _take_trade(self, series: Series[TradeTrack], trade: Trade) -> None:

@@ -1,4 +1,4 @@
-"""Asks REST whether the venue had something to say while a socket was silent."""
+"""What proves that a socket ought to have spoken: REST knows more than it has said."""
 
 from __future__ import annotations
 
@@ -8,91 +8,89 @@ from velas.adapter import lane
 from velas.candles import candles_of
 from velas.errors import Unsupported
 from velas.limits import RequestType
-from velas.models import BookTicker, Candle
-from velas.protocols import Exchange, FormingCandles
+from velas.models import BookTicker, Candle, Trade
+from velas.protocols import Event, Exchange, FormingCandles
 from velas.stream.candle_track import CandleTrack
-from velas.stream.series import AnySeries, TickerTrack
+from velas.stream.series import AnySeries
 from velas.stream.trade_track import TradeTrack
 from velas.stream.venue_time import VenueTime
 
-__all__ = ["Probe"]
+__all__ = ["Probe", "is_news", "traded"]
+
+_LATE_MS = 1_000  # where only times tell, a trade this much later is another one
 
 
 class Probe:
-    """One request that proves, or does not, that a silent stream ought to have spoken.
-
-    What counts as news is newer than what the socket said last. While it has said nothing
-    at all, the first answer is remembered, and only a later one can prove anything: what
-    happened before the subscription is no reason to speak.
-    """
+    """Asks REST for the newest of a series, in the live lane."""
 
     def __init__(self, exchange: Exchange, time: VenueTime) -> None:
         self._exchange = exchange
         self._time = time
 
-    async def finds_news(self, series: AnySeries) -> bool:
-        """Ask for the newest of a series; say whether the socket ought to have told it."""
+    async def newest(self, series: AnySeries, known: Event | None) -> Event | None:
+        """Return the newest event of a series, None where REST has or knows none.
+
+        What is older than `known` is not asked for.
+        """
         track = series.track
         try:
             with lane(RequestType.LIVE):
                 if isinstance(track, CandleTrack):
-                    return await self._candle(series, track)
+                    return await self._candle(track, known)
                 if isinstance(track, TradeTrack):
-                    return await self._trade(series, track)
-                return await self._ticker(series, track)
+                    trades = await self._exchange.fetch_trades(track.symbol, limit=1)
+                    return trades[-1] if trades else None
+                return await self._exchange.fetch_book_ticker(track.symbol)
         except Unsupported:
-            return False
+            return None
 
-    async def _candle(self, series: AnySeries, track: CandleTrack) -> bool:
+    async def _candle(self, track: CandleTrack, known: Event | None) -> Candle | None:
+        now: Candle | None = None
         if self._exchange.capabilities.forming_candles:
             assert isinstance(self._exchange, FormingCandles)
             now = await self._exchange.fetch_forming_candle(track.symbol, track.interval)
-            if now is not None and not series.spoke:
-                before, series.baseline = series.baseline, now
-                if isinstance(before, Candle):
-                    return _is_news(now, before)
-            elif now is not None and _is_news(now, track.forming):
-                return True
-        # without it, or before the first trade of a slot: closed ones that were not heard of
-        if self._time.served_ms() < track.due_ms:
-            return False
-        frame = await self._exchange.fetch_candles(
-            track.symbol, track.interval, start_ms=track.next_ms, limit=1
-        )
-        closed = candles_of(frame, track.symbol, track.interval.name)
-        # a slot that ended since and was traded in: a silent socket cannot be right
-        return any(_is_news(candle, track.forming) for candle in closed)
+            if now is not None and traded(now):
+                return now
+        # without it, or before the first trade of a slot: the one before
+        grid = track.interval
+        before_ms = grid.open_of(grid.slot(self._time.served_ms()) - 1)
+        if isinstance(known, Candle) and known.timestamp + known.is_closed > before_ms:
+            return now
+        frame = await self._exchange.fetch_candles(track.symbol, grid, start_ms=before_ms, limit=1)
+        closed = candles_of(frame, track.symbol, grid.name)
+        return closed[-1] if closed else now
 
-    async def _trade(self, series: AnySeries, track: TradeTrack) -> bool:
-        if track.next_id is not None:
-            trades = await self._exchange.fetch_trades(track.symbol, from_id=track.next_id, limit=1)
-            return bool(trades)
-        trades = await self._exchange.fetch_trades(track.symbol, limit=1)
-        newest = trades[-1].id if trades else None
-        known = track.last.id if track.last is not None else series.baseline
-        series.baseline = newest
-        return None not in (known, newest) and newest != known
 
-    async def _ticker(self, series: AnySeries, track: TickerTrack) -> bool:
-        now = _quotes(await self._exchange.fetch_book_ticker(track.symbol))
-        known = _quotes(track.last) if track.last is not None else series.baseline
-        series.baseline = now
-        if not isinstance(known, tuple):
-            return False
-        pairs = zip(now, known, strict=True)
+def is_news(said: Event, known: Event, *, by_id: bool) -> bool:
+    """Say whether `said` is something that who knows `known` has not heard of.
+
+    `by_id`: trades are numbered alike by socket and REST, else their times have to tell.
+    """
+    if isinstance(said, Candle) and isinstance(known, Candle):
+        return _newer_candle(said, known)
+    if isinstance(said, Trade) and isinstance(known, Trade):
+        if by_id and isinstance(said.id, int) and isinstance(known.id, int):
+            return said.id > known.id
+        return said.timestamp > known.timestamp + _LATE_MS
+    if isinstance(said, BookTicker) and isinstance(known, BookTicker):
+        pairs = zip(_quotes(said), _quotes(known), strict=True)
         return any(one != other for one, other in pairs if None not in (one, other))
+    return False
 
 
-def _is_news(now: Candle, heard: Candle | None) -> bool:
-    if not (now.trades or now.volume):
-        return False  # nobody traded: the stream had nothing to say
-    if heard is None or now.timestamp > heard.timestamp:
-        return True
-    if now.timestamp < heard.timestamp:
+def traded(candle: Candle) -> bool:
+    """Say whether anything happened in it; without, a socket has nothing to say."""
+    return candle.volume > 0 if candle.trades is None else candle.trades > 0
+
+
+def _newer_candle(said: Candle, known: Candle) -> bool:
+    if not traded(said):
         return False
-    if now.trades is not None and heard.trades is not None:
-        return now.trades > heard.trades
-    return now.volume > heard.volume
+    if said.timestamp != known.timestamp:
+        return said.timestamp > known.timestamp
+    if said.trades is not None and known.trades is not None:
+        return said.trades > known.trades
+    return said.volume > known.volume
 
 
 def _quotes(ticker: BookTicker) -> tuple[Decimal | None, ...]:

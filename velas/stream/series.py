@@ -10,10 +10,13 @@ from typing import Generic, TypedDict, TypeVar
 import attrs
 
 from velas.models import BookTicker, Subscription
+from velas.protocols import Event
 from velas.stream.candle_track import CandleTrack
 from velas.stream.trade_track import TradeTrack
 
-__all__ = ["About", "AnySeries", "OpenGap", "Series", "TickerTrack"]
+__all__ = ["FIRST_ROTATE_PAUSE_S", "About", "AnySeries", "OpenGap", "Series", "TickerTrack"]
+
+FIRST_ROTATE_PAUSE_S = 60.0  # between two new sockets for a series that stays mute; doubles
 
 
 class About(TypedDict):
@@ -59,7 +62,7 @@ class OpenGap:
 
 @attrs.define(eq=False)
 class Series(Generic[TrackT]):
-    """One subscription: its track, when its socket was last heard, who serves it now.
+    """One subscription: its track, what was heard of it, who serves it now.
 
     Times ending in `_s` are of the monotonic clock. `fallen_s` is since when REST serves
     it; `mute` whether that is because of silence. `parked`: the bot is too slow.
@@ -67,7 +70,13 @@ class Series(Generic[TrackT]):
 
     subscription: Subscription
     track: TrackT
-    heard_s: float
+    heard_s: float  # when its socket spoke last
+    listening_s: float = 0.0  # since when it could
+    heard: Event | None = None  # what it said last since then
+    shown: Event | None = None  # the newest that REST has shown, and when
+    shown_s: float = 0.0
+    baseline: Event | None = None  # what it need not speak of, and whether that is known
+    looked: bool = False
     fallen_s: float | None = None
     mute: bool = False
     has_rest: bool = True  # whether REST can serve it at all
@@ -76,16 +85,18 @@ class Series(Generic[TrackT]):
     healing: asyncio.Task[None] | None = None
     probing: asyncio.Task[None] | None = None
     opened_ms: int = 0  # the venue's time when the first candle could be delivered
-    spoke: bool = False  # whether its socket ever said anything
-    patience_s: float = 0.0  # silence before the next probe; grows while silence is honest
-    patience_of_s: float = 0.0  # `heard_s` of the silence it was earned in
-    baseline: object = None  # what REST said of it, as long as the socket has said nothing
-    place: object = None  # where it was when its socket was last rotated
+    usual_s: float = 0.0  # a lull that it had lately, and when that ended
+    usual_at_s: float = 0.0
+    judge_at_s: float = 0.0  # its silence is not judged before
+    rotate_pause_s: float = FIRST_ROTATE_PAUSE_S
     phase: float = attrs.Factory(random.random)  # spreads what all series do in turn
     checked_s: float = 0.0
-    rotate_at_s: float = 0.0
-    rotate_pause_s: float = 60.0
     doubted: tuple[int, int] | None = None  # a range that one answer had nothing in
+
+    @property
+    def since_s(self) -> float:
+        """When its silence began."""
+        return max(self.heard_s, self.listening_s)
 
     def about(self, at_ms: int) -> About:
         """Return what a status of this series begins with."""
