@@ -222,6 +222,10 @@ class ExchangeAdapter(ABC):
         assert self._measured is not None
         return self._measured.at_ms(self.clock.monotonic_s())
 
+    def doubt_server_time(self) -> None:
+        """Measure the venue's clock anew when it is asked for next."""
+        self._measured = None
+
     def _clock_is_fresh(self) -> bool:
         if self._measured is None:
             return False

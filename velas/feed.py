@@ -85,6 +85,7 @@ class FeedAdapter(ABC):
 
     channels: tuple[Channel, ...] = CHANNELS
     may_idle: ClassVar[bool] = False  # whether it runs with nothing subscribed
+    tells_closes: bool = True  # whether it says of every candle when it is closed
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ __all__ = [
     "GapFilled",
     "Reconnecting",
     "Recovered",
+    "RepairFailed",
     "Rotated",
     "SeriesStatus",
     "Status",
@@ -110,7 +111,10 @@ class SeriesStatus(Status):
 
 @attrs.frozen(kw_only=True)
 class StreamMute(SeriesStatus):
-    """Silent for `silent_s` although REST proves that the venue had something to say."""
+    """Silent for `silent_s` although REST proves that the venue had something to say.
+
+    Of the series, or of another one of its connection while all of that is silent.
+    """
 
     silent_s: float
 
@@ -159,6 +163,16 @@ class GapFilled(GapEvent):
 @attrs.frozen(kw_only=True)
 class GapAbsent(GapEvent):
     """Will not be delivered; `reason` is ``venue`` if the venue proved to have none."""
+
+
+@attrs.frozen(kw_only=True)
+class RepairFailed(SeriesStatus):
+    """REST refuses what is missing, and waiting alone will not help; it is tried slowly.
+
+    Told once, until an answer comes: a symbol that was delisted, say, or a key.
+    """
+
+    reason: str
 
 
 @attrs.frozen(kw_only=True)

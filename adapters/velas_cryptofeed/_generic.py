@@ -46,6 +46,7 @@ class CryptofeedFeed(SocketFeed):
 
         super().__init__(exchange, url=url, rotate_after_h=rotate_after_h, clock=clock)
         self._venue = find(venue)
+        self.tells_closes = self._venue.tells_closes
         self.channels, self._intervals = offered(self._venue)
 
     @property

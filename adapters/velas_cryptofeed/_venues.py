@@ -28,7 +28,8 @@ class Venue:
 
     `envelope` puts the raw row of one market back into the document that cryptofeed
     parses; a market it cannot parse is taken by base, quote and id. `types` are the
-    markets it serves, `since` the first major version of cryptofeed that can be used.
+    markets it serves, `since` the first major version of cryptofeed that can be used,
+    `closes` the first whose candles say when they are closed (None: none does).
     """
 
     module: str
@@ -36,6 +37,16 @@ class Venue:
     envelope: _Envelope
     types: tuple[MarketType, ...] = _ALL
     since: int = 2
+    closes: int | None = None
+
+    @property
+    def tells_closes(self) -> bool:
+        """Whether candles of the installed cryptofeed say when they are closed."""
+        return self.closes is not None and self.closes <= _major()
+
+
+def _major() -> int:
+    return int(version("cryptofeed").partition(".")[0])
 
 
 def _listed(market: Market) -> object:
@@ -60,14 +71,14 @@ def _bitfinex(market: Market) -> object:
 # (documents of another shape), the swaps of htx and gate, coinbase and deribit before 3.0 (key).
 _VENUES: Mapping[str, tuple[Venue, ...]] = {
     "ascendex": (Venue("ascendex", "AscendEX", _data, _SPOT),),
-    "binancecoinm": (Venue("binance_delivery", "BinanceDelivery", _symbols),),
-    "binanceus": (Venue("binance_us", "BinanceUS", _symbols, _SPOT),),
+    "binancecoinm": (Venue("binance_delivery", "BinanceDelivery", _symbols, closes=2),),
+    "binanceus": (Venue("binance_us", "BinanceUS", _symbols, _SPOT, closes=2),),
     "bitfinex": (Venue("bitfinex", "Bitfinex", _bitfinex, ("spot", "swap")),),
     "bitflyer": (Venue("bitflyer", "Bitflyer", lambda one: [[one.info]], _SPOT),),
-    "bitget": (Venue("bitget", "Bitget", lambda one: [{"data": [one.info]}], _SPOT),),
+    "bitget": (Venue("bitget", "Bitget", lambda one: [{"data": [one.info]}], _SPOT, closes=3),),
     "bitmex": (Venue("bitmex", "Bitmex", _listed),),
     "bitstamp": (Venue("bitstamp", "Bitstamp", _listed, _SPOT),),
-    "bybit": (Venue("bybit", "Bybit", lambda one: [{"result": {"list": [one.info]}}]),),
+    "bybit": (Venue("bybit", "Bybit", lambda one: [{"result": {"list": [one.info]}}], closes=2),),
     "coinbase": (
         Venue("coinbase", "Coinbase", lambda one: {"products": [one.info]}, _SPOT, since=3),
     ),
@@ -77,6 +88,7 @@ _VENUES: Mapping[str, tuple[Venue, ...]] = {
             "CryptoDotCom",
             lambda one: {"result": {"data": [one.info], "instruments": [one.info]}},
             _SPOT,
+            closes=3,
         ),
     ),
     "delta": (Venue("delta", "Delta", lambda one: {"result": [one.info]}, ("spot", "swap")),),
@@ -85,11 +97,13 @@ _VENUES: Mapping[str, tuple[Venue, ...]] = {
     "gemini": (Venue("gemini", "Gemini", _listed, _SPOT),),
     "hitbtc": (Venue("hitbtc", "HitBTC", _listed, _SPOT),),
     "htx": (Venue("htx", "HTX", _data, _SPOT), Venue("huobi", "Huobi", _data, _SPOT)),
-    "kraken": (Venue("kraken", "Kraken", lambda one: {"result": {one.id: one.info}}, _SPOT),),
+    "kraken": (
+        Venue("kraken", "Kraken", lambda one: {"result": {one.id: one.info}}, _SPOT, closes=3),
+    ),
     "krakenfutures": (
         Venue("kraken_futures", "KrakenFutures", lambda one: {"instruments": [one.info]}),
     ),
-    "okx": (Venue("okx", "OKX", lambda one: [{"data": [one.info]}]),),
+    "okx": (Venue("okx", "OKX", lambda one: [{"data": [one.info]}], closes=3),),
     "phemex": (Venue("phemex", "Phemex", lambda one: {"data": {"products": [one.info]}}),),
     "poloniex": (Venue("poloniex", "Poloniex", _listed, _SPOT),),
     "probit": (Venue("probit", "Probit", _data, _SPOT),),
@@ -105,7 +119,7 @@ def known() -> Mapping[str, Venue]:
     if spec is None or spec.origin is None:
         return {}
     modules = {path.stem for path in (Path(spec.origin).parent / "exchanges").glob("*.py")}
-    major = int(version("cryptofeed").partition(".")[0])
+    major = _major()
     found = {
         name: one
         for name, choices in _VENUES.items()

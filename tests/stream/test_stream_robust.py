@@ -327,3 +327,57 @@ def test_feed_of_the_venue_is_not_touched_by_a_stream_that_never_ran() -> None:
     stream = Stream(venue, feed, clock=clock)  # type: ignore[arg-type]
     asyncio.run(stream.aclose())
     assert not feed._closed
+
+
+async def test_frames_of_the_future_have_the_venues_clock_measured_anew() -> None:
+    async with live() as at:
+        at.venue.ahead_ms = 123_000  # this machine stood still, clocks and all
+        at.venue.asked.clear()
+        now_ms = at.venue.now_ms()
+        at.feed.say(at.venue.forming(now_ms // MINUTE * MINUTE, 5))
+        await at.run(6.0)
+        at.feed.say(at.venue.forming(now_ms // MINUTE * MINUTE, 6))
+        await at.run(6.0)
+        last_ms = now_ms // MINUTE * MINUTE - MINUTE
+        assert [one.timestamp for one in at.closed()][-1] == last_ms
+        at.feed.say(at.venue.candle(last_ms + MINUTE))
+        assert at.stream.counters["from_the_future"] == 2
+
+
+async def test_feed_that_refuses_a_subscription_is_left_as_it_was() -> None:
+    clock = ManualClock(START)
+    venue = LiveVenue(clock)
+    feed = SpokenFeed(venue)
+
+    def refuse(*args: object, **more: object) -> None:
+        raise Unsupported("no such thing")
+
+    feed.subscribe = refuse  # type: ignore[method-assign]
+    stream = Stream(venue, feed, clock=clock)  # type: ignore[arg-type]
+    stream.subscribe("candles", ["BTC/USDT"], intervals=["1m"])
+    for _ in range(2):  # the same error again, not that it was started
+        with pytest.raises(Unsupported, match="no such thing"):
+            await anext(aiter(stream.events()))
+    assert feed.on_candle is None
+    await stream.aclose()
+
+
+@pytest.mark.parametrize("name", ["on_candle", "on_status"])
+async def test_feed_with_callbacks_of_somebody_else_is_refused(name: str) -> None:
+    clock = ManualClock(START)
+    venue = LiveVenue(clock)
+    feed = SpokenFeed(venue)
+    setattr(feed, name, print)
+    stream = Stream(venue, feed, clock=clock)  # type: ignore[arg-type]
+    stream.subscribe("candles", ["BTC/USDT"], intervals=["1m"])
+    with pytest.raises(FeedError, match="callbacks already"):
+        await anext(aiter(stream.events()))
+    assert getattr(feed, name) is print
+    await stream.aclose()
+
+
+async def test_closed_stream_leaves_no_callback_on_the_feed() -> None:
+    async with live() as at:
+        assert at.feed.on_candle is not None
+        feed = at.feed
+    assert (feed.on_candle, feed.on_trade, feed.on_book_ticker, feed.on_status) == (None,) * 4

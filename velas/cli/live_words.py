@@ -157,6 +157,7 @@ _WORDS: dict[type[said.Status], Callable[[Any], str]] = {
     said.GapAbsent: _absent,
     said.CandleRevised: _revised,
     said.CandleUnconfirmed: _unconfirmed,
+    said.RepairFailed: lambda one: f"what is missing cannot be asked for: {one.reason}",
     said.CatchingUp: lambda one: (
         f"fetching history, {many(one.missing, 'candle')} to go, live ones wait"
     ),

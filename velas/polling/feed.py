@@ -159,6 +159,13 @@ class PollingFeed(FeedAdapter):
         if task is not None:
             task.cancel()
 
+    def closed_period_s(self, subscription: Subscription) -> float:
+        """Return how many seconds apart closed candles of a series are asked for.
+
+        0 if each is as soon as the venue can have it.
+        """
+        return self._pace.closed_period_s(subscription)
+
     def _check(self, one: Subscription) -> None:
         if one.channel not in self.channels:
             raise Unsupported(

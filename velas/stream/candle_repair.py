@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 
-import pandas as pd
-
-from velas.adapter import lane
-from velas.candles import candles_of
-from velas.errors import Unsupported
-from velas.limits import RequestType
-from velas.models import VENUE
+from velas.errors import Transient, Unsupported
+from velas.models import VENUE, Candle
+from velas.status import RepairFailed
+from velas.stream.candle_asking import Asking, Search
 from velas.stream.candle_track import CandleTrack
 from velas.stream.desk import Desk
 from velas.stream.intake import Intake
 from velas.stream.series import Series
+from velas.stream.share import Share
 from velas.stream.silence import Silence
 
 __all__ = ["CandleRepair"]
 
-_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_PAUSE_S, _LONGEST_PAUSE_S, _LONGEST_REFUSED_S = 0.5, 30.0, 600.0
 _SLICE_S = 1.0
 _SEAM_MS = 3_000
-_STALE_S = 5.0  # younger requests are only slow, whatever else is being repeated
+_ROUTINE_MS = 10_000
 _CONFIRM_S = 2.0  # two answers this far apart must agree that a candle is absent
 _AT_ONCE = 8
+_SHARE = 0.2  # of the venue's request budget, at most, for asking again
 
 
 class CandleRepair:
@@ -34,18 +34,26 @@ class CandleRepair:
     What is overdue costs one request for each page of candles. A candle is declared
     absent only if two answers name a later one and not it: an answer without rows proves
     nothing. Meanwhile the series is not polled, so that nobody asks twice for the same.
+    Where the feed does not tell closes (`tells_closes`), REST closes every candle, and
+    that is no hole.
     """
 
-    def __init__(self, desk: Desk, intake: Intake, silence: Silence) -> None:
-        self._exchange = desk.exchange
+    def __init__(
+        self, desk: Desk, intake: Intake, silence: Silence, *, tells_closes: bool = True
+    ) -> None:
         self._time = desk.time
         self._clock = desk.clock
+        self._say = desk.say
         self._gaps = desk.gaps
         self._trouble = desk.trouble
         self._tasks = desk.tasks
         self._intake = intake
         self._silence = silence
+        self._tells_closes = tells_closes
+        self._asking = Asking(desk, lambda: self._signs)
+        self._again = Share(desk.exchange.capabilities, desk.clock, _SHARE)
         self._failing: set[tuple[str, str]] = set()  # whose last request failed
+        self._refused: set[tuple[str, str]] = set()  # and will not do better by itself
         self._signs = 0  # of life, that the venue gave
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._random = random.Random()
@@ -65,13 +73,13 @@ class CandleRepair:
         self._signs += 1
 
     async def _heal(self, series: Series[CandleTrack], reason: str) -> None:
-        pause_s = _PAUSE_S
+        pause_s, search = _PAUSE_S, Search()
         self._silence.pause_polling(series)
         try:
             while self.overdue(series) and not series.parked:
-                if not self._is_seam(series):
-                    self._gaps.detect(series, self._end(series.track), reason)
-                if await self._round(series):
+                if not self._is_expected(series):
+                    self._gaps.detect(series, self._hole_end_ms(series.track), reason)
+                if await self._round(series, search):
                     pause_s = _PAUSE_S
                     continue
                 if series.doubted is not None:
@@ -79,15 +87,31 @@ class CandleRepair:
                 elif await self._news(series.track, pause_s):
                     pause_s = _PAUSE_S
                 else:
-                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                    pause_s = min(2 * pause_s, self._longest_s(series.track))
+                await self._turn(series)
         finally:
             series.healing = None
             self._silence.resume_polling(series)
 
-    def _is_seam(self, series: Series[CandleTrack]) -> bool:
+    def _is_expected(self, series: Series[CandleTrack]) -> bool:
+        track, now_ms = series.track, self._time.now_ms()
+        if not self._tells_closes and track.next_held_ms is None:
+            return now_ms < track.due_ms + self._time.margin_ms + _ROUTINE_MS
         # what ended before the stream was at work is fetched, not missed; unless that fails
         settled_ms = series.opened_ms + _SEAM_MS
-        return series.track.due_ms <= settled_ms and self._time.now_ms() < settled_ms + _SEAM_MS
+        return track.due_ms <= settled_ms and now_ms < settled_ms + _SEAM_MS
+
+    def _hole_end_ms(self, track: CandleTrack) -> int:
+        held_ms = track.next_held_ms
+        return track.interval.floor(self._time.served_ms()) if held_ms is None else held_ms
+
+    def _longest_s(self, track: CandleTrack) -> float:
+        return _LONGEST_REFUSED_S if track.key in self._refused else _LONGEST_PAUSE_S
+
+    async def _turn(self, series: Series[CandleTrack]) -> None:
+        # a venue that has halted has nothing for anybody, however often it is asked
+        while not self._again.take(series.subscription):
+            await self._clock.sleep(_SLICE_S * self._random.uniform(1.0, 2.0))
 
     async def _news(self, track: CandleTrack, pause_s: float) -> bool:
         """Wait, at most until something is new that makes asking worthwhile; say so."""
@@ -101,12 +125,12 @@ class CandleRepair:
                 return True
         return False
 
-    async def _round(self, series: Series[CandleTrack]) -> bool:
-        """Ask once; say whether the series got on."""
+    async def _round(self, series: Series[CandleTrack], search: Search) -> bool:
+        """Ask once; say whether the series, or the search for its candle, got on."""
         before_ms = series.track.next_ms
         try:
             async with self._slots:
-                frame = await self._answer(series)
+                candles = await self._asking.answer(series, search)
         except Unsupported as error:  # REST will never have it: what waits behind it goes on
             self._trouble.note(error, f"repair of {series.name}")
             held_ms = series.track.next_held_ms
@@ -114,78 +138,42 @@ class CandleRepair:
                 self._intake.skip_candles(series, held_ms, str(error))
             return series.track.next_ms > before_ms
         except Exception as error:  # also a bug of an adapter: the hole stays one
-            self._trouble.note(error, f"repair of {series.name}")
-            self._failing.add(series.track.key)
-            series.doubted = None
+            self._fail(series, error)
+            search.restart()
             return False
         self._failing.discard(series.track.key)
+        self._refused.discard(series.track.key)
         self.sign_of_life()
-        self._take(series, frame)
-        return series.track.next_ms > before_ms
+        return self._take(series, search, candles)
 
-    async def _answer(self, series: Series[CandleTrack]) -> pd.DataFrame:
-        while True:
-            request = asyncio.create_task(self._ask(series), name=f"repair of {series.name}")
-            try:
-                if not await self._outdated(request, series.track):
-                    return await request
-            finally:
-                request.cancel()
-                await asyncio.gather(request, return_exceptions=True)
+    def _fail(self, series: Series[CandleTrack], error: Exception) -> None:
+        key = series.track.key
+        self._trouble.note(error, f"repair of {series.name}")
+        self._failing.add(key)
+        series.doubted = None
+        if not isinstance(error, Transient) and key not in self._refused:
+            self._refused.add(key)
+            reason = f"{type(error).__name__}: {error}"
+            self._say(RepairFailed(**series.about(self._clock.now_ms()), reason=reason))
 
-    async def _outdated(self, request: asyncio.Task[pd.DataFrame], track: CandleTrack) -> bool:
-        """Wait for an answer; True if by now another question is better than trying on.
-
-        The exchange repeats what fails, ever more slowly, and with the range of back then.
-        """
-        end_ms, signs = self._end(track), self._signs
-        retries = self._exchange.usage.retries
-        stale_s = self._clock.monotonic_s() + _STALE_S
-        while not request.done():
-            pause = asyncio.ensure_future(self._clock.sleep(_SLICE_S))
-            try:
-                await asyncio.wait({request, pause}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                pause.cancel()
-            moved = self._end(track) != end_ms or self._signs != signs
-            stuck = self._exchange.usage.retries != retries
-            if moved and stuck and not request.done() and self._clock.monotonic_s() >= stale_s:
-                return True
-        return False
-
-    async def _ask(self, series: Series[CandleTrack]) -> pd.DataFrame:
-        track = series.track
-        end_ms = self._end(track)
-        missing = track.interval.count(track.next_ms, end_ms)
-        with lane(RequestType.LIVE):
-            return await self._exchange.fetch_candles(
-                track.symbol,
-                track.interval,
-                start_ms=track.next_ms,
-                end_ms=end_ms,
-                limit=max(1, min(missing, self._exchange.capabilities.page_rows)),
-            )
-
-    def _end(self, track: CandleTrack) -> int:
-        # up to the first candle that waits behind the hole, and with it: its presence in an
-        # answer is what proves that one in front of it is absent
-        end_ms = track.interval.floor(self._time.served_ms())
-        held_ms = track.next_held_ms
-        return end_ms if held_ms is None else min(end_ms, track.interval.next_open(held_ms))
-
-    def _take(self, series: Series[CandleTrack], frame: pd.DataFrame) -> None:
-        track = series.track
-        start_ms = track.next_ms
-        candles = candles_of(frame, track.symbol, track.interval.name)
-        candles = [candle for candle in candles if candle.timestamp >= start_ms]
+    def _take(self, series: Series[CandleTrack], search: Search, candles: Sequence[Candle]) -> bool:
+        track, start_ms = series.track, series.track.next_ms
+        if not candles:
+            served_ms, rows = self._time.served_ms(), self._asking.rows(track, search)
+            return search.found_nothing(track, search.end_ms(track, served_ms), rows, served_ms)
         for candle in candles:
+            self._silence.show(series, candle)
             self._intake.candle(series, candle)
-        if candles and track.next_ms == start_ms and not series.parked:
+        search.restart()
+        if track.next_ms == start_ms and not series.parked:
             first_ms = track.interval.floor(candles[0].timestamp)
             if first_ms > start_ms:
                 self._doubt(series, start_ms, first_ms)
+        return track.next_ms > start_ms
 
     def _doubt(self, series: Series[CandleTrack], start_ms: int, end_ms: int) -> None:
+        held_ms = series.track.next_held_ms  # REST may lack it although the socket closed it
+        end_ms = end_ms if held_ms is None else min(end_ms, held_ms)
         if series.doubted != (start_ms, end_ms):
             series.doubted = (start_ms, end_ms)  # asked again after a while
         else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from velas.clock import Clock
 from velas.errors import FeedError
+from velas.feed import FeedAdapter
 from velas.interval import Interval
 from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Subscription, Trade
@@ -81,7 +82,8 @@ class Core:
         self._intake = Intake(self._outlet, gaps, self._time, counters)
         self._silence = Silence(desk, feed, self._polling, mute_after_s=settings.mute_after_s)
         self._lull_s = self._silence.lull_s
-        self._repair = CandleRepair(desk, self._intake, self._silence)
+        tells = not isinstance(feed, FeedAdapter) or feed.tells_closes
+        self._repair = CandleRepair(desk, self._intake, self._silence, tells_closes=tells)
         self._trade_repair = TradeRepair(desk, self._intake)
         self._revision = Revision(desk)
         self._warmth = Warmth(desk, store, self._outlet, memory=settings.memory_candles)
@@ -99,10 +101,13 @@ class Core:
         if self._closed:  # meanwhile
             return
         self._listen()
-        # subscribed only now: whoever else holds the feed is not disturbed
-        for one in subscriptions:
-            intervals = (one.interval,) if one.interval is not None else ()
-            self._feed.subscribe(one.channel, [one.symbol], intervals=intervals)
+        try:  # subscribed only now: whoever else holds the feed is not disturbed
+            for one in subscriptions:
+                intervals = (one.interval,) if one.interval is not None else ()
+                self._feed.subscribe(one.channel, [one.symbol], intervals=intervals)
+        except BaseException:
+            self._stop_listening()
+            raise
         self._tasks.spawn(self._run_feed(), "the feed")
         self._tasks.spawn(self._look_on(), "the watch over silence")
         if self._polling is not None:
@@ -118,6 +123,8 @@ class Core:
                 await self._feed.aclose()
         finally:  # whatever a feed of somebody else's raises
             await self._stop()
+            if self.listening:
+                self._stop_listening()
 
     async def _stop(self) -> None:
         try:
@@ -189,14 +196,22 @@ class Core:
 
     def _listen(self) -> None:
         feed, polling = self._feed, self._polling
-        if feed.on_candle or feed.on_trade or feed.on_book_ticker:
-            raise FeedError("the feed has callbacks already: another stream's, or your own")
+        if feed.on_candle or feed.on_trade or feed.on_book_ticker or feed.on_status:
+            raise FeedError(
+                "the feed has callbacks already, another stream's or your own; "
+                "set those of the stream instead"
+            )
         self.listening = True
         feed.on_candle, feed.on_trade = self._hear_candle, self._hear_trade
         feed.on_book_ticker, feed.on_status = self._hear_ticker, self._feed_status
         if polling is not None:
             polling.on_candle, polling.on_trade = self._poll_candle, self._poll_trade
             polling.on_book_ticker, polling.on_status = self._poll_ticker, self._outlet.say
+
+    def _stop_listening(self) -> None:
+        self.listening = False
+        feed = self._feed
+        feed.on_candle = feed.on_trade = feed.on_book_ticker = feed.on_status = None
 
     def _hear_candle(self, candle: Candle) -> None:
         series = self.candles.get((candle.symbol, candle.interval))
@@ -263,8 +278,12 @@ class Core:
 
     async def _look_on(self) -> None:
         measuring: asyncio.Task[None] | None = None
+        ahead = 0
         while True:
             await self._clock.sleep(_LOOK_S)
+            was_ahead, ahead = ahead, self._ahead()
+            if ahead != was_ahead:
+                self._time.doubt()
             if self._time.stale and (measuring is None or measuring.done()):
                 # on its own: a request that takes long must not blind the watch
                 measuring = self._tasks.spawn(self._measure(), "the venue's time")
@@ -276,6 +295,9 @@ class Core:
                 self._look_trades(trades, roomy)
             for tickers in self.tickers.values():
                 self._silence.look(tickers)
+
+    def _ahead(self) -> int:
+        return self._counters["from_the_future"] + self._counters["closed_early"]
 
     async def _measure(self) -> None:
         try:
@@ -300,8 +322,12 @@ class Core:
         self._revision.look(series, len(self.candles))
 
     def _grace_ms(self, series: Series[CandleTrack]) -> int:
-        # polling asks at the margin and needs the time of a request or two
-        return _GRACE_MS + (self._time.margin_ms if series.fallen_s is not None else 0)
+        polling = self._feed if isinstance(self._feed, PollingFeed) else self._polling
+        if polling is None or (polling is self._polling and series.fallen_s is None):
+            return _GRACE_MS
+        # it asks at the margin, at its pace, and needs the time of a request or two
+        pace_ms = int(1_500 * polling.closed_period_s(series.subscription))
+        return _GRACE_MS + self._time.margin_ms + pace_ms
 
     def _look_trades(self, series: Series[TradeTrack], roomy: bool) -> None:
         if series.parked and roomy:

@@ -114,9 +114,9 @@ class Silence:
         if event is None or (isinstance(event, Candle) and not traded(event)):
             return
         before = series.shown
-        if before is not None and not isinstance(before, BookTicker):
-            if is_news(before, event, by_id=self._by_id):
-                return  # it is of something older
+        ordered = not isinstance(event, BookTicker)
+        if ordered and before is not None and is_news(before, event, by_id=self._by_id):
+            return  # it is of something older
         series.shown, series.shown_s = event, self._clock.monotonic_s()
 
     # -- looking ---------------------------------------------------------------------

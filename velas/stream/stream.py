@@ -192,7 +192,9 @@ class Stream:
         if self._closed:
             raise FeedError("the stream is closed; make a new one")
         if self._started:
-            raise FeedError("the stream has been started already")
+            raise FeedError(
+                "the stream has been started already; one loop over events() is all it has"
+            )
         if isinstance(self._feed, FeedAdapter):  # subscribed before it was handed over
             for one in await self._feed.subscriptions():
                 self._wanted.setdefault(one, None)

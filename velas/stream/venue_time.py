@@ -47,6 +47,19 @@ class VenueTime:
         stepped_ms = self._clock.now_ms() - self._local_ms - (now_s - self._at_s) * 1000
         return abs(stepped_ms) > _STEP_MS and now_s - self._asked_s > _PAUSE_S
 
+    def doubt(self) -> None:
+        """Have it measured anew: the venue says things that would be of the future.
+
+        An answer on `/time` may have been stale, or this machine stood still, clocks and
+        all.
+        """
+        now_s = self._clock.monotonic_s()
+        if self._asked_s is None or now_s - self._asked_s <= _PAUSE_S:
+            return
+        self._asked_s = None
+        if isinstance(self._exchange, ExchangeAdapter):
+            self._exchange.doubt_server_time()
+
     async def measure(self) -> None:
         """Ask the exchange, which asks the venue now and then."""
         self._asked_s = self._clock.monotonic_s()  # also when it fails: not again at once
