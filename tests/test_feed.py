@@ -279,23 +279,33 @@ async def test_events_give_everything_in_order_and_end_on_close() -> None:
     assert [event async for event in listen(subscribed(*script))] == script
 
 
-async def test_events_conflate_what_is_replaced_anyway() -> None:
+async def test_events_of_a_burst_are_all_there() -> None:
+    forming = [candle(closed=False, close=1.0 + step / 10) for step in range(50)]
+    script = [*forming, *map(ticker, range(50)), candle()]
+    assert [event async for event in listen(subscribed(*script))] == script
+
+
+async def test_events_beyond_the_room_conflate_what_is_replaced_anyway() -> None:
     forming = [candle(closed=False, close=price) for price in (1.0, 1.5, 2.0)]
-    feed = subscribed(trade(0), *forming, ticker(1), ticker(2), ticker(3, "ETH/USDT"))
-    found = [event async for event in listen(feed)]
+    events = (trade(0), *forming, ticker(1), ticker(2), ticker(3, "ETH/USDT"))
+    found = [event async for event in listen(subscribed(*events, queue_size=1))]
     assert found == [trade(0), forming[-1], ticker(2), ticker(3, "ETH/USDT")]
-
-
-async def test_events_drop_the_forming_candle_that_is_closed_now() -> None:
-    feed = subscribed(trade(0), candle(closed=False), candle(), candle(3_600_000, closed=False))
-    found = [event async for event in listen(feed)]
-    assert found == [trade(0), candle(), candle(3_600_000, closed=False)]
 
 
 async def test_events_beyond_the_room_are_dropped() -> None:
     feed = subscribed(*map(trade, range(5)), candle(), ticker(1), queue_size=3)
     found = [event async for event in listen(feed)]
     assert found == [trade(0), trade(1), trade(2), ticker(1)]
+
+
+async def test_callback_that_returns_something_has_not_failed() -> None:
+    heard: list[object] = []
+    statuses: list[object] = []
+    feed = subscribed(trade(0), trade(1))
+    feed.on_trade = lambda event: heard.append(event) or len(heard)  # type: ignore[assignment]
+    feed.on_status = statuses.append
+    await run_through(feed)
+    assert (heard, statuses) == ([trade(0), trade(1)], [])
 
 
 async def test_events_beside_a_callback_are_refused() -> None:

@@ -359,6 +359,12 @@ def test_open_stream_of_a_stand_in_without_its_socket_is_refused() -> None:
         velas.open_stream(settings, FakeExchange({}))  # type: ignore[arg-type]
 
 
+def test_open_stream_of_a_stand_ins_socket_without_its_requests_is_refused() -> None:
+    settings = load_settings(environ={}, ws={"url": "ws://127.0.0.1:9"})
+    with pytest.raises(ConfigError, match=r"ws\.url .* rest\.url \(or REST_URL\) is not set"):
+        velas.open_stream(settings, FakeExchange({}))  # type: ignore[arg-type]
+
+
 def test_open_stream_with_one_address_replaced_warns(caplog: pytest.LogCaptureFixture) -> None:
     settings = load_settings(environ={}, rest={"url": "https://mirror.invalid"})
     velas.open_stream(settings, FakeExchange({}))  # type: ignore[arg-type]

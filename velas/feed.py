@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -171,8 +172,8 @@ class FeedAdapter(ABC):
     async def events(self) -> AsyncIterator[Event]:
         """Iterate over what arrives until the feed is closed.
 
-        Up to 10,000 closed candles and trades wait for a slow consumer, then the next
-        are dropped; of forming candles and book tickers only the newest waits.
+        Up to 10,000 events wait for a slow consumer. Then the next closed candles and
+        trades are dropped, and of forming candles and book tickers only the newest waits.
 
         Raises:
             FeedError: callbacks are set; or as `run`.
@@ -183,17 +184,22 @@ class FeedAdapter(ABC):
 
         def candle(event: Candle) -> None:
             key = (event.symbol, event.interval)
-            if not event.is_closed:
-                mailbox.put_latest(event, key)
-            elif mailbox.room > 0:
+            if mailbox.room > 0:
                 mailbox.put(event, overtakes=key)
+            elif not event.is_closed:
+                mailbox.put_latest(event, key)
 
         def trade(event: Trade) -> None:
             if mailbox.room > 0:
                 mailbox.put(event)
 
-        self.on_candle, self.on_trade = candle, trade
-        self.on_book_ticker = lambda event: mailbox.put_latest(event, event.symbol)
+        def book_ticker(event: BookTicker) -> None:
+            if mailbox.room > 0:
+                mailbox.put(event, overtakes=event.symbol)
+            else:
+                mailbox.put_latest(event, event.symbol)
+
+        self.on_candle, self.on_trade, self.on_book_ticker = candle, trade, book_ticker
         running = asyncio.ensure_future(self.run())
         running.add_done_callback(lambda _: mailbox.close())
         try:
@@ -282,7 +288,9 @@ class FeedAdapter(ABC):
         except Exception as error:
             self._failed(callback, error)
             return None
-        return None if later is None else self._finish(callback, later)
+        if later is None or not inspect.isawaitable(later):  # a function may return anything
+            return None
+        return self._finish(callback, later)
 
     async def _finish(self, callback: object, later: Awaitable[None]) -> None:
         try:

@@ -41,6 +41,7 @@ __all__ = [
     "Kind",
     "StoreFactory",
     "catalogs",
+    "check_one_venue",
     "known",
     "load",
     "open_exchange",
@@ -181,29 +182,36 @@ def open_stream(
     `open_feed`, and:
 
     Raises:
-        ConfigError: requests go to a stand-in (`rest.url` is http) and `ws.url` is not set:
-            history of one venue would be joined to the live candles of another.
+        ConfigError: see `check_one_venue`.
     """
     from velas.feed import FeedAdapter
     from velas.stream import Stream
 
-    _check_one_venue(settings)
+    check_one_venue(settings)
     feed = open_feed(settings, exchange, clock=clock)
     # a feed's clock may be made of the one given: that of a recording shows the tape's time
     clock = None if isinstance(feed, FeedAdapter) else clock
     return Stream(exchange, feed, store, settings=settings.stream, clock=clock)
 
 
-def _check_one_venue(settings: Settings) -> None:
+def check_one_venue(settings: Settings) -> None:
+    """Refuse to join the history of one venue to the live candles of another.
+
+    Raises:
+        ConfigError: one of `rest.url` and `ws.url` is a stand-in's (http, ws), and the
+            other is not set.
+    """
     rest, ws = settings.rest.url, settings.ws.url
-    if rest is not None and ws is None and rest.startswith("http://"):
+    if settings.exchange == "replay" or (rest is None) == (ws is None):
+        return
+    lone, url = ("rest.url", rest) if rest is not None else ("ws.url", ws)
+    other, variable = ("ws.url", "WS_URL") if ws is None else ("rest.url", "REST_URL")
+    if str(url).startswith(("http://", "ws://")):
         raise ConfigError(
-            f"rest.url is {rest!r} and ws.url (or WS_URL) is not set: the candles of two venues "
-            "would be joined; set both, a stand-in serves both at one address"
+            f"{lone} is {url!r} and {other} (or {variable}) is not set: the candles of two "
+            "venues would be joined; set both, a stand-in serves both at one address"
         )
-    if (rest is None) != (ws is None):
-        lone, other = ("rest.url", "ws.url") if ws is None else ("ws.url", "rest.url")
-        _log.warning("%s is set and %s is not: do both mean the same venue?", lone, other)
+    _log.warning("%s is set and %s is not: do both mean the same venue?", lone, other)
 
 
 def open_store(settings: Settings, *, exchange_name: str | None = None) -> Store:

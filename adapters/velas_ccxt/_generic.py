@@ -47,7 +47,7 @@ _DERIVATIVES = ("swap", "future")
 
 
 class CcxtExchange(ExchangeAdapter):
-    """A venue by its ccxt id, through ccxt's unified candles.
+    """A venue by its ccxt id, through ccxt's unified candles; ``bybit_derivatives`` says both.
 
     Those have six columns: `close_time` is computed, quote volume, trades and taker
     volumes are null. Page size, intervals and pace are what ccxt says of the venue. One
@@ -76,7 +76,8 @@ class CcxtExchange(ExchangeAdapter):
         clock: Clock = SYSTEM_CLOCK,
         margin_ms: int = 2_000,
     ) -> None:
-        known = _known_id(exchange_id or self.exchange_id)
+        known, named = _known(exchange_id or self.exchange_id)
+        kind = kind or named
         client = CcxtClient(
             getattr(ccxt_async, known),
             venue=known,
@@ -193,7 +194,7 @@ def catalog() -> Mapping[str, type[CcxtExchange]]:
 
 class _Catalog(Mapping[str, type[CcxtExchange]]):
     def __getitem__(self, name: str) -> type[CcxtExchange]:
-        if name not in ccxt_async.exchanges:
+        if _split(name)[0] not in ccxt_async.exchanges:
             raise KeyError(name)
         return _class_of(name)
 
@@ -209,9 +210,15 @@ def _class_of(name: str) -> type[CcxtExchange]:
     return type(f"CcxtExchange_{name}", (CcxtExchange,), {"exchange_id": name})
 
 
-def _known_id(name: str | None) -> str:
-    if name in ccxt_async.exchanges:
-        return str(name)
+def _split(name: str) -> tuple[str, Kind | None]:
+    venue, _, kind = name.rpartition("_")
+    return (venue, "derivatives") if venue and kind == "derivatives" else (name, None)
+
+
+def _known(name: str | None) -> tuple[str, Kind | None]:
+    venue, kind = _split(str(name))
+    if venue in ccxt_async.exchanges:
+        return venue, kind
     near = near_matches(str(name), ccxt_async.exchanges)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise UnknownAdapter(f"ccxt knows no exchange {name!r}{hint}")

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 from velas.clock import SYSTEM_CLOCK, Clock
+from velas.config import load_settings
 from velas.errors import Unsupported
 from velas.feed import FeedAdapter, Frame, wanted
 from velas.models import Channel, Subscription
+from velas.registry import open_exchange
 
 if TYPE_CHECKING:  # cryptofeed takes long to import: not before a feed runs
     from velas.protocols import Exchange
@@ -23,16 +25,26 @@ _HOUR_S = 3600.0
 
 
 class SocketFeed(FeedAdapter):
-    """A feed whose subclass plans the sockets; `url` replaces scheme, host and port."""
+    """A feed whose subclass plans the sockets; `url` replaces scheme, host and port.
+
+    Without an `exchange` it opens one of its own by `name`, as the environment says
+    (`REST_URL`, and `WS_URL` where no `url` is given), and closes it with itself.
+    """
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: Exchange | None,
         *,
+        name: str,
         url: str | None = None,
         rotate_after_h: float = 23.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._own: Exchange | None = None
+        if exchange is None:
+            settings = load_settings(exchange=name)
+            self._own = exchange = open_exchange(settings, clock=_injected(clock))
+            url = settings.ws.url if url is None else url
         super().__init__(exchange.name, exchange, clock=clock)
         self._url = url
         self._rotate_after_s = rotate_after_h * _HOUR_S
@@ -75,6 +87,12 @@ class SocketFeed(FeedAdapter):
         if wire is not None:
             wire.rotate(reason)
 
+    async def aclose(self) -> None:
+        """Close the sockets, and the exchange if it is the feed's own; may be called again."""
+        await super().aclose()
+        if self._own is not None:
+            await self._own.aclose()
+
     async def play(self, frames: AsyncIterator[Frame]) -> None:
         """Parse recorded frames as if they arrived now, to the same callbacks."""
         from velas_cryptofeed._player import play
@@ -91,3 +109,8 @@ class SocketFeed(FeedAdapter):
         async with asyncio.TaskGroup() as group:
             for wire in wires:
                 group.create_task(wire.run())
+
+
+def _injected(clock: Clock) -> Clock | None:
+    # an exchange need not take one
+    return None if clock is SYSTEM_CLOCK else clock

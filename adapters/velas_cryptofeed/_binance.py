@@ -22,21 +22,31 @@ __all__ = ["BinanceFuturesFeed", "BinanceSpotFeed"]
 
 
 class _BinanceFeed(SocketFeed):
+    exchange_name: ClassVar[str]
     host: ClassVar[str]
     routes: ClassVar[Mapping[str, str] | None] = None
     futures: ClassVar[bool]
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: Exchange | None = None,
         *,
         url: str | None = None,
         rotate_after_h: float = 23.0,
         clock: Clock = SYSTEM_CLOCK,
         streams_per_socket: int = MAX_STREAMS,
     ) -> None:
-        """Make a feed; `url` replaces scheme, host and port of the venue's address."""
-        super().__init__(exchange, url=url, rotate_after_h=rotate_after_h, clock=clock)
+        """Make a feed; `url` replaces scheme, host and port of the venue's address.
+
+        Without an `exchange` it has one of its own.
+        """
+        super().__init__(
+            exchange,
+            name=self.exchange_name,
+            url=url,
+            rotate_after_h=rotate_after_h,
+            clock=clock,
+        )
         self._streams_per_socket = streams_per_socket
 
     @classmethod
@@ -81,6 +91,7 @@ class _BinanceFeed(SocketFeed):
 class BinanceSpotFeed(_BinanceFeed):
     """Live candles, aggregate trades and book tickers of Binance Spot."""
 
+    exchange_name = "binance_spot"
     host = "wss://stream.binance.com:9443"
     futures = False
 
@@ -92,6 +103,7 @@ class BinanceFuturesFeed(_BinanceFeed):
     accepted and silent (USDS-M Futures, "Important WebSocket Change Notice").
     """
 
+    exchange_name = "binance_futures"
     host = "wss://fstream.binance.com"
     routes: ClassVar[Mapping[str, str] | None] = {
         "candles": "market",

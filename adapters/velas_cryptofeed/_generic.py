@@ -31,7 +31,7 @@ class CryptofeedFeed(SocketFeed):
     def __init__(
         self,
         venue: str,
-        exchange: Exchange,
+        exchange: Exchange | None = None,
         *,
         url: str | None = None,
         rotate_after_h: float = 23.0,
@@ -39,13 +39,15 @@ class CryptofeedFeed(SocketFeed):
     ) -> None:
         """Make a feed; `url` replaces scheme, host and port of the venue's addresses.
 
+        Without an `exchange` it has one of its own, of the same name.
+
         Raises:
             Unsupported: the installed cryptofeed has no such venue.
         """
         from velas_cryptofeed._foreign import offered
 
-        super().__init__(exchange, url=url, rotate_after_h=rotate_after_h, clock=clock)
         self._venue = find(venue)
+        super().__init__(exchange, name=venue, url=url, rotate_after_h=rotate_after_h, clock=clock)
         self.tells_closes = self._venue.tells_closes
         self.channels, self._intervals = offered(self._venue)
 

@@ -11,7 +11,7 @@ import pytest
 from streamkit import MINUTE, START, LiveVenue, SpokenFeed, live, name_of
 
 from velas.errors import ConfigError, FeedError, Unavailable, UnknownSymbol, Unsupported
-from velas.models import Candle
+from velas.models import Candle, Market
 from velas.settings import Stream as StreamSettings
 from velas.status import (
     CallbackFailed,
@@ -401,3 +401,22 @@ async def test_memory_is_flat_over_many_events() -> None:
         grown = tracemalloc.get_traced_memory()[0] - base
         tracemalloc.stop()
         assert grown < 100_000
+
+
+async def test_series_is_found_by_every_spelling_of_its_symbol() -> None:
+    class Linear(LiveVenue):
+        async def markets(self, *, refresh: bool = False) -> Any:
+            swap = Market("BTC/USDT:USDT", "BTCUSDT", "BTC", "USDT", "swap", "USDT", linear=True)
+            return {swap.symbol: swap}
+
+    subscribe = ({"channel": "candles", "symbols": ["BTCUSDT"], "intervals": ["1m"]},)
+    async with live(venue=Linear, subscribe=subscribe) as at:
+        rows = [at.stream.candles(name, "1m") for name in ("BTCUSDT", "BTC/USDT", "BTC/USDT:USDT")]
+        assert [len(frame) for frame in rows] == [10] * 3
+
+
+def test_since_that_is_no_time_is_refused() -> None:
+    stream = Stream(LiveVenue(ManualClock()))  # type: ignore[arg-type]
+    for wrong in ("x", 1.5, -1):
+        with pytest.raises(ConfigError, match="since_ms"):
+            stream.subscribe("candles", ["BTC/USDT"], intervals=["1m"], since_ms=wrong)  # type: ignore[arg-type]

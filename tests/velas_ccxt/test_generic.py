@@ -13,7 +13,7 @@ from aiohttp import web
 from ccxt_dialects import Bybit, Kraken, OtherVenue, ohlcv_at
 from realdata import market_data
 
-from velas.config import Settings
+from velas.config import Settings, load_settings
 from velas.errors import (
     AuthError,
     BadResponse,
@@ -23,6 +23,7 @@ from velas.errors import (
     Unsupported,
 )
 from velas.limits import RateLimitConfig, RateLimiter
+from velas.registry import open_exchange
 from velas.testing import ManualClock, StandInVenue
 from velas_ccxt import BinanceFutures, BinanceSpot, CcxtExchange, catalog
 
@@ -69,6 +70,15 @@ def test_kind_is_spot_where_there_is_spot() -> None:
     spot, derivatives = CcxtExchange("bybit"), CcxtExchange("bybit", kind="derivatives")
     assert (spot.name, spot.linear_settle) == ("bybit", False)
     assert (derivatives.name, derivatives.linear_settle) == ("bybit_derivatives", True)
+
+
+async def test_derivatives_are_opened_by_name_and_are_the_same() -> None:
+    assert "bybit_derivatives" in catalog()
+    assert "nobody_derivatives" not in catalog()
+    settings = load_settings(environ={}, exchange="bybit_derivatives")
+    async with open_exchange(settings) as exchange:
+        assert isinstance(exchange, CcxtExchange)
+        assert (exchange.name, exchange.linear_settle) == ("bybit_derivatives", True)
 
 
 def test_kind_is_derivatives_where_there_is_no_spot() -> None:

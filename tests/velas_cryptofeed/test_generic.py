@@ -188,3 +188,8 @@ def test_book_ticker_of_other_venues_has_no_quantities() -> None:
     )
     assert event.bid_quantity.is_nan()
     assert event.ask_quantity.is_nan()
+
+
+def test_generic_feed_of_a_name_alone_has_an_exchange_of_that_name() -> None:
+    feed = CryptofeedFeed("kraken")
+    assert (feed.name, feed.exchange.name) == ("kraken", "kraken")

@@ -11,6 +11,7 @@ import pytest
 from fastforward import fast_forward
 from socketpeer import Heard
 
+from velas.errors import ExchangeError
 from velas.models import BookTicker, Candle, Trade
 from velas.testing import LoopClock, SocketFault, SocketFaultPlan, StandInVenue
 from velas_ccxt import BinanceFutures, BinanceSpot
@@ -148,3 +149,23 @@ async def test_feed_refused_for_a_while_stays_within_the_connection_limit(heard:
         attempts = len(at.venue.connections)
     assert 2 <= attempts <= 60
     assert "Disconnected" in heard.names
+
+
+@pytest.mark.parametrize("market", ["spot", "futures"])
+@fast_forward
+async def test_feed_without_an_exchange_opens_its_own_and_closes_it(
+    monkeypatch: pytest.MonkeyPatch, heard: Heard, market: str
+) -> None:
+    clock = LoopClock()
+    async with StandInVenue(market, symbols=["BTCUSDT"], clock=clock) as venue:  # type: ignore[arg-type]
+        monkeypatch.setenv("REST_URL", venue.rest_url)
+        monkeypatch.setenv("WS_URL", venue.ws_url)
+        feed = MARKETS[market][1](clock=clock)
+        feed.on_candle = heard.event
+        feed.subscribe("candles", ["BTCUSDT"], intervals=["1m"])
+        async with feed:
+            running = asyncio.ensure_future(feed.run())
+            await heard.until(lambda: heard.candles)
+        await running
+        with pytest.raises(ExchangeError, match="closed"):
+            await feed.exchange.markets(refresh=True)

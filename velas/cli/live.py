@@ -88,8 +88,9 @@ async def go_live(settings: Settings, wish: Wish, view_of: ViewOf) -> Ended:
         ConfigError, UnknownSymbol: found out before a socket is opened.
         ExchangeError: the venue could not be asked at all.
     """
-    from velas.registry import open_stream
+    from velas.registry import check_one_venue, open_stream
 
+    check_one_venue(settings)
     with stop_on_signals() as stop:
         async with _opened(settings, storing=wish.store) as (exchange, store):
             try:

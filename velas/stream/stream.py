@@ -116,8 +116,10 @@ class Stream:
         """
         if self._started or self._closed:
             raise FeedError("subscribe before the stream runs")
-        if since_ms is not None and (channel != "candles" or since_ms < 0):
-            raise ConfigError(f"since_ms {since_ms!r}: for candles only, ms since the epoch")
+        if since_ms is not None:
+            if channel != "candles" or not hasattr(since_ms, "__index__") or since_ms < 0:
+                raise ConfigError(f"since_ms {since_ms!r}: for candles only, ms since the epoch")
+            since_ms = int(since_ms)
         for one in wanted(channel, symbols, intervals, CHANNELS):
             self._wanted[one] = since_ms
 
@@ -219,7 +221,10 @@ class Stream:
 
     async def _resolved(self, one: Subscription) -> Subscription:
         market = await self._exchange.market(one.symbol)
-        for name in (one.symbol, market.symbol, market.id, series_key(market.symbol)):
+        names = [one.symbol, market.symbol, market.id, series_key(market.symbol)]
+        if market.linear and market.type == "swap":
+            names.append(f"{market.base}/{market.quote}")
+        for name in names:
             self._names.setdefault(name, market.symbol)
         return attrs.evolve(one, symbol=market.symbol)
 
