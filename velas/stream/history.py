@@ -178,8 +178,8 @@ class Warmth:
         return [(hole.start_ms, hole.end_ms) for hole in holes]
 
     def _back(self, track: CandleTrack) -> int:
-        slot = track.interval.slot(track.next_ms) - self._memory
-        return max(0, track.interval.open_of(slot))
+        # a memory longer than the calendar begins with it
+        return track.interval.open_of(max(0, track.interval.slot(track.next_ms) - self._memory))
 
     async def _pages(
         self, track: CandleTrack, missing: _Missing
