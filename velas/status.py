@@ -13,6 +13,7 @@ __all__ = [
     "CallbackFailed",
     "CandleRevised",
     "CandleUnconfirmed",
+    "CandlesUnchecked",
     "CatchingUp",
     "Connected",
     "ConnectionStatus",
@@ -187,7 +188,7 @@ class CatchingUp(SeriesStatus):
 
 @attrs.frozen(kw_only=True)
 class CandleRevised(SeriesStatus):
-    """The venue has another row for a closed candle than the one delivered before."""
+    """The venue has another row for a closed candle than the one delivered, or stored, before."""
 
     before: Candle
     after: Candle
@@ -198,6 +199,20 @@ class CandleUnconfirmed(SeriesStatus):
     """REST has no row for a closed `candle` that the socket delivered, but has later ones."""
 
     candle: Candle
+
+
+@attrs.frozen(kw_only=True)
+class CandlesUnchecked(SeriesStatus):
+    """`count` closed candles that open in ``[start_ms, end_ms)`` will not be compared with REST.
+
+    They were delivered, or stored by an earlier run; `reason` says why nobody knows whether
+    the venue has the same.
+    """
+
+    start_ms: int
+    end_ms: int
+    count: int
+    reason: str
 
 
 # -- of the stream -----------------------------------------------------------------------

@@ -274,6 +274,8 @@ def test_board_of_a_series_that_was_not_asked_for_has_a_row_too():
         (status.StoreRecovered(**WHERE), "stored again; the candles that waited for it come now"),
         (status.CandleUnconfirmed(candle=candle(), **WHERE),
          "later candles but not 2023-11-14 22:14:00, which its socket closed at 64001,"),
+        (status.CandlesUnchecked(start_ms=AT, end_ms=AT, count=21, reason="so", **WHERE),
+         "21 candles from 2023-11-14 22:14:00 on will not be compared with the venue's REST: so"),
         (status.Rotated(at_ms=AT, connection="s", reason="24 h"), "replaced by a new connection"),
         (status.BadFrame(at_ms=AT, connection="s", reason="no JSON"), "skipped: no JSON"),
         (status.BudgetLow(at_ms=AT, used=5500, limit=6000), "low: 5,500 of 6,000 are spent"),

@@ -131,12 +131,12 @@ def test_candle_track_that_begins_earlier_keeps_the_forming_candle_for_later() -
 def test_candle_track_close_told_differently_again_is_a_contradiction() -> None:
     one = track()
     one.close(candle(0))
-    one.unchecked.clear()
+    one.unchecked.take(0, MINUTE)
     one.close(candle(0))
-    assert not one.contradicted
+    assert not one.unchecked.doubted
     one.close(attrs.evolve(candle(0), close=9.0))
-    assert one.contradicted
-    assert [kept.timestamp for kept in one.unchecked] == [0]
+    assert one.unchecked.doubted == {0}
+    assert list(one.unchecked.take(0, MINUTE)) == list(one.memory)
 
 
 def test_candle_track_holds_a_bounded_number_behind_a_hole() -> None:

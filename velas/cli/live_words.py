@@ -126,6 +126,11 @@ def _unconfirmed(one: said.CandleUnconfirmed) -> str:
     )
 
 
+def _unchecked(one: said.CandlesUnchecked) -> str:
+    hole = f"{many(one.count, 'candle')} from {second(one.start_ms)} on"
+    return f"{hole} will not be compared with the venue's REST: {one.reason}"
+
+
 def _slow(one: said.ConsumerSlow) -> str:
     waiting = many(one.waiting, "event")
     return f"{waiting} {'waits' if one.waiting == 1 else 'wait'} to be shown: {one.what}"
@@ -158,6 +163,7 @@ _WORDS: dict[type[said.Status], Callable[[Any], str]] = {
     said.CandleRevised: _revised,
     said.CandleUnconfirmed: _unconfirmed,
     said.RepairFailed: lambda one: f"what is missing cannot be asked for: {one.reason}",
+    said.CandlesUnchecked: _unchecked,
     said.CatchingUp: lambda one: (
         f"fetching history, {many(one.missing, 'candle')} to go, live ones wait"
     ),

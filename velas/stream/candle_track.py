@@ -10,6 +10,7 @@ import attrs
 from velas.candles import same_row
 from velas.interval import Interval
 from velas.models import Candle
+from velas.stream.unchecked import Unchecked
 
 __all__ = ["CandleTrack"]
 
@@ -36,8 +37,7 @@ class CandleTrack:
         self.sequence = 0
         self.open = False
         self.forming: Candle | None = None
-        self.unchecked: deque[Candle] = deque(maxlen=5_000)  # delivered, not compared with REST
-        self.contradicted = False  # told twice, differently
+        self.unchecked = Unchecked(symbol, interval)  # not compared with REST yet
         self._memory: deque[Candle] = deque(maxlen=memory)
         self._held: dict[int, Candle] = {}
         self._later: Candle | None = None
@@ -127,7 +127,7 @@ class CandleTrack:
         self.sequence += 1
         delivered = attrs.evolve(candle, sequence=self.sequence)
         self._memory.append(delivered)
-        self.unchecked.append(delivered)
+        self.unchecked.add(delivered)
         self.next_ms = self.interval.next_open(self.next_ms)
         self.seen_ms = max(self.seen_ms, self.next_ms)
         self.forming = None
@@ -166,12 +166,5 @@ class CandleTrack:
         for known in reversed(self._memory):
             if known.timestamp <= candle.timestamp:
                 if known.timestamp == candle.timestamp and not same_row(known, candle):
-                    self._doubt(known)
+                    self.unchecked.doubt(known)  # REST decides
                 return
-
-    def _doubt(self, known: Candle) -> None:
-        self.contradicted = True  # REST decides
-        if known not in self.unchecked:
-            both = sorted([known, *self.unchecked], key=lambda candle: candle.timestamp)
-            self.unchecked.clear()
-            self.unchecked.extend(both)

@@ -85,7 +85,7 @@ class Core:
         tells = not isinstance(feed, FeedAdapter) or feed.tells_closes
         self._repair = CandleRepair(desk, self._intake, self._silence, tells_closes=tells)
         self._trade_repair = TradeRepair(desk, self._intake)
-        self._revision = Revision(desk)
+        self._revision = Revision(desk, self.candles)
         self._warmth = Warmth(desk, store, self._outlet, memory=settings.memory_candles)
 
     # -- lifecycle -------------------------------------------------------------------
@@ -319,7 +319,7 @@ class Core:
                 self._repair.start(series, "the socket left it out")
             elif self._time.now_ms() >= track.due_ms + self._grace_ms(series):
                 self._repair.start(series, "its close did not come")
-        self._revision.look(series, len(self.candles))
+        self._revision.look(series)
 
     def _grace_ms(self, series: Series[CandleTrack]) -> int:
         polling = self._feed if isinstance(self._feed, PollingFeed) else self._polling
