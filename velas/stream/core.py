@@ -86,7 +86,9 @@ class Core:
         self._repair = CandleRepair(desk, self._intake, self._silence, tells_closes=tells)
         self._trade_repair = TradeRepair(desk, self._intake)
         self._revision = Revision(desk, self.candles)
-        self._warmth = Warmth(desk, store, self._outlet, memory=settings.memory_candles)
+        self._warmth = Warmth(
+            desk, store, self._outlet, self._revision, memory=settings.memory_candles
+        )
 
     # -- lifecycle -------------------------------------------------------------------
 

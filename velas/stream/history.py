@@ -13,11 +13,13 @@ import numpy as np
 from velas import frames
 from velas.candles import candles_of
 from velas.errors import BadRequest, Unsupported
+from velas.interval import Interval
 from velas.models import Candle
 from velas.status import CatchingUp
 from velas.stream.candle_track import CandleTrack
 from velas.stream.desk import Desk
 from velas.stream.outlet import Outlet
+from velas.stream.revision import Revision
 from velas.stream.series import Series
 from velas.stream.tasks import until
 
@@ -40,6 +42,7 @@ _MUCH, _TELL_EVERY_S = 5_000, 10.0
 class _Missing:
     at_ms: int  # what opens from here on is still to be fetched
     end_ms: int
+    tail_ms: int | None = None  # from here on what is stored is to be checked with it
     tell_at_s: float = float("-inf")
     told: bool = False  # that it is missing, as live candles do not wait for it any more
     start_ms: int = attrs.field(init=False)
@@ -52,18 +55,28 @@ class Warmth:
     """Fills the memory of a series before its first live candle is delivered.
 
     From the store comes what is there; from REST what is missing since, all of it, and
-    it is stored first. Without a store, or with an empty one, REST gives the memory's
-    length. Until that is done live candles wait - but not for a history that the venue
+    it is stored first. What was stored last may never have been checked: it is asked for
+    along with that, or checked later. Without a store, or with an empty one, REST gives
+    the memory's length. Until that is done live candles wait - but not for a history that the venue
     fails to give: then they go first, and a `GapDetected` names what is missing.
     """
 
-    def __init__(self, desk: Desk, store: Store | None, outlet: Outlet, *, memory: int) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        store: Store | None,
+        outlet: Outlet,
+        revision: Revision,
+        *,
+        memory: int,
+    ) -> None:
         self._exchange = desk.exchange
         self._clock = desk.clock
         self._gaps = desk.gaps
         self._trouble = desk.trouble
         self._store = store
         self._outlet = outlet
+        self._revision = revision
         self._memory = memory
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._open: dict[tuple[str, str], _Missing] = {}
@@ -77,7 +90,7 @@ class Warmth:
         """
         if self._store is not None:
             async with self._slots:
-                series.track.remember(await self._stored(self._store, series.track))
+                self._recall(series.track, await self._stored(self._store, series.track))
         self._moved_s = self._clock.monotonic_s()
 
     async def patience(self, series: Series[CandleTrack], done: asyncio.Event) -> None:
@@ -100,7 +113,8 @@ class Warmth:
         `done` is set when the series need not wait any longer.
         """
         for start_ms, end_ms in self._missing(series.track):
-            await self._fill(series, _Missing(start_ms, end_ms), done)
+            tail_ms = self._tail(series.track, start_ms)
+            await self._fill(series, _Missing(start_ms, end_ms, tail_ms), done)
         done.set()
 
     async def _fill(
@@ -129,17 +143,34 @@ class Warmth:
         try:
             async with self._slots, aclosing(self._pages(track, missing)) as pages:
                 async for page in pages:
-                    await self._outlet.append(page, track.key)
-                    track.remember(page)
-                    missing.at_ms = track.interval.next_open(page[-1].timestamp)
+                    await self._take(track, missing, page)
                     self._moved_s = self._clock.monotonic_s()
                     self._tell_progress(track, missing)
         except (Unsupported, BadRequest) as error:  # a recording, say, that has no more
             self._trouble.note(error, f"history of {series.name}")
+            if missing.tail_ms is not None:  # nor what lies in front of it, perhaps
+                missing.tail_ms = None
+                return await self._fetched(series, missing)
         except Exception as error:  # of the venue, of the store, or a bug of either
             self._trouble.note(error, f"history of {series.name}")
             return False
         return True
+
+    async def _take(self, track: CandleTrack, missing: _Missing, page: list[Candle]) -> None:
+        if missing.tail_ms is not None:
+            asked = missing.tail_ms, min(missing.at_ms, self._revision.settled(track))
+            self._revision.compare(track, asked, page)
+        page = [candle for candle in page if candle.timestamp >= missing.at_ms]
+        if not page:
+            return
+        missing.tail_ms = None
+        await self._outlet.append(page, track.key)
+        track.remember(page)
+        missing.at_ms = track.interval.next_open(page[-1].timestamp)
+        settled_ms = self._revision.settled(track)
+        for candle in page:
+            if candle.timestamp >= settled_ms:  # REST may say otherwise in a moment
+                track.unchecked.add(candle)
 
     def _tell_progress(self, track: CandleTrack, missing: _Missing) -> None:
         now_s = self._clock.monotonic_s()
@@ -158,34 +189,52 @@ class Warmth:
         )
 
     async def _stored(self, store: Store, track: CandleTrack) -> list[Candle]:
-        start_ms = self._back(track)
+        tail = self._revision.reach(track.interval)
+        start_ms = _back(track.interval, track.next_ms, max(self._memory, tail))
 
         def load() -> pd.DataFrame:
             last_ms = store.get_stats(track.symbol, track.interval).last_ms
-            # a series that ends before the memory begins: from where it ends
-            first_ms = start_ms if last_ms is None else min(start_ms, last_ms)
+            first_ms = start_ms
+            if last_ms is not None:  # a series that ends before the memory begins: its tail
+                first_ms = min(start_ms, _back(track.interval, last_ms, tail - 1))
             return store.load(track.symbol, track.interval, start_ms=first_ms, end_ms=track.next_ms)
 
         frame = await asyncio.to_thread(load)
         return candles_of(frame, track.symbol, track.interval.name)
 
+    def _recall(self, track: CandleTrack, stored: list[Candle]) -> None:
+        track.remember(stored)
+        if stored:
+            tail = self._revision.reach(track.interval)
+            tail_ms = _back(track.interval, stored[-1].timestamp, tail - 1)
+            for candle in stored[-tail:]:
+                if candle.timestamp >= tail_ms:
+                    track.unchecked.add(candle)
+
+    def _tail(self, track: CandleTrack, start_ms: int) -> int | None:
+        # only in front of what is asked for anyway; else it is checked with the live ones
+        unchecked, reached_ms = track.unchecked, self._revision.reached(track)
+        touches = track.memory and track.interval.next_open(track.memory[-1].timestamp) == start_ms
+        if touches and len(unchecked) and reached_ms < start_ms:
+            return max(unchecked.first_ms, reached_ms)
+        return None
+
     def _missing(self, track: CandleTrack) -> list[tuple[int, int]]:
         known = np.array([candle.timestamp for candle in track.memory], dtype=np.int64)
-        start_ms = self._back(track)
+        start_ms = _back(track.interval, track.next_ms, self._memory)
         if len(known):
             start_ms = min(start_ms, track.interval.next_open(int(known[-1])))
         holes = frames.gaps(known, track.interval, start_ms=start_ms, end_ms=track.next_ms)
         return [(hole.start_ms, hole.end_ms) for hole in holes]
 
-    def _back(self, track: CandleTrack) -> int:
-        # a memory longer than the calendar begins with it
-        return track.interval.open_of(max(0, track.interval.slot(track.next_ms) - self._memory))
-
     async def _pages(
         self, track: CandleTrack, missing: _Missing
     ) -> AsyncGenerator[list[Candle], None]:
         pages = self._exchange.iter_candles(
-            track.symbol, track.interval, start_ms=missing.at_ms, end_ms=missing.end_ms
+            track.symbol,
+            track.interval,
+            start_ms=missing.at_ms if missing.tail_ms is None else missing.tail_ms,
+            end_ms=missing.end_ms,
         )
         closing = aclosing(pages) if isinstance(pages, AsyncGenerator) else nullcontext()
         async with closing:
@@ -193,6 +242,11 @@ class Warmth:
                 page = candles_of(frame, track.symbol, track.interval.name)
                 if page:
                     yield page
+
+
+def _back(interval: Interval, open_ms: int, count: int) -> int:
+    # a memory longer than the calendar begins with it
+    return interval.open_of(max(0, interval.slot(open_ms) - count))
 
 
 def _joins(series: Series[CandleTrack], missing: _Missing) -> bool:
