@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from fakes import FakeStore
 from streamkit import CAPABILITIES, MINUTE, START, LiveVenue, live, name_of
-from watched import FIRST, Watched, asked_about, close, close_at, ranges, revised, settle
+from watched import FIRST, Watched, asked_about, close, close_at, opened, ranges, revised, until
 
 from velas.candles import frame_of
 from velas.errors import Unsupported
@@ -35,13 +35,12 @@ async def test_restart_with_a_stored_close_that_was_not_final_revises_it(missing
         return Watched(clock, later={FIRST + wrong * MINUTE})
 
     async with live(store=store, venue=later, memory_candles=10) as at:
-        await settle(at)
+        await opened(at)
         if missing:  # the history request has it in its answer: known before the first live one
-            assert revised(at) == [wrong]
+            await until(at, lambda: revised(at) == [wrong])
         await close(at, 0, 1)
         await at.run(30.0)
-        await settle(at)
-        assert revised(at) == [wrong]
+        await until(at, lambda: revised(at) == [wrong])
         (told,) = at.told(CandleRevised)
         assert (told.before.close, told.after.close) == (before, before + 0.5)
         assert told.before.sequence == told.after.sequence == 0
@@ -55,9 +54,9 @@ async def test_restart_checks_the_stored_tail_beyond_a_short_memory_with_one_req
         return Watched(clock, later={FIRST - 20 * MINUTE})
 
     async with live(store=stored(*range(-60, 0)), venue=later, memory_candles=2) as at:
+        await opened(at)
         await close(at, 0, 1)
-        await settle(at)
-        assert revised(at) == [-20]
+        await until(at, lambda: revised(at) == [-20])
         assert asked_about(at, -20) == 1
         assert asked_about(at, -40) == 0
 
@@ -68,16 +67,15 @@ async def test_restart_after_a_long_absence_checks_the_stored_tail_with_the_hist
 
     store = stored(*range(-420, -400))
     async with live(store=store, venue=later, memory_candles=10) as at:
-        for _ in range(10):
-            await settle(at)
-        assert revised(at) == [-402]
+        await opened(at)
+        await until(at, lambda: revised(at) == [-402])
         assert store.gaps("BTC/USDT", "1m") == []
         assert len(ranges(at)) == 5  # pages of 100
 
 
 async def test_restart_without_anything_stored_asks_for_nothing_more() -> None:
     async with live(store=FakeStore(), venue=Watched, memory_candles=10) as at:
-        await settle(at)
+        await opened(at)
         await at.run(25.0)
         assert len(ranges(at)) == 1
 
@@ -90,7 +88,7 @@ async def test_restart_on_a_venue_that_reaches_less_far_back_has_its_history_all
             return await super().fetch_candles(*args, **kwargs)
 
     async with live(store=stored(*range(-30, -5)), venue=Short, memory_candles=10) as at:
-        await settle(at)
+        await opened(at)
         memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
         assert [name_of(ms) for ms in memory] == list(range(-10, 0))
         await close(at, 0, 1, 2)
@@ -110,9 +108,10 @@ async def test_restart_with_a_tail_older_than_rest_gives_tells_that_it_is_not_ch
         return Recent(clock, capabilities=attrs.evolve(CAPABILITIES, newest_rows=15))
 
     async with live(store=stored(*range(-40, -10)), venue=shop, memory_candles=5) as at:
-        await settle(at)
+        await opened(at)
         await close(at, 0, 1, 2)
         await at.run(20.0)
+        await until(at, lambda: at.told(CandlesUnchecked) != [])
         assert at.told(CandleUnconfirmed) == []
         (told,) = at.told(CandlesUnchecked)
         assert (name_of(told.start_ms), name_of(told.end_ms), told.count) == (-31, -13, 18)

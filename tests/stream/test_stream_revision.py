@@ -8,7 +8,18 @@ import attrs
 import pytest
 from fakes import FakeStore
 from streamkit import CAPABILITIES, MINUTE, START, Live, live
-from watched import FIRST, Watched, asked_about, close, close_at, ranges, revised, settle, venue
+from watched import (
+    FIRST,
+    Watched,
+    asked_about,
+    close,
+    close_at,
+    opened,
+    ranges,
+    revised,
+    until,
+    venue,
+)
 
 from velas.errors import Banned, RequestTimeout
 from velas.status import CandleRevised, CandlesUnchecked, CandleUnconfirmed
@@ -188,16 +199,15 @@ async def test_checks_of_many_series_keep_to_their_share_of_the_budget() -> None
 async def test_candle_that_rest_closed_too_early_is_checked_again_and_revised() -> None:
     store = FakeStore()
     async with live(store=store) as at:
-        await settle(at)
+        await opened(at)
         at.feed.drop()
         await at.run(36.0)  # two seconds after its end REST closes it
-        await settle(at)
+        await until(at, lambda: at.closed() != [])
         (early,) = at.closed()
         assert early.source == "rest"
         at.venue.later = {FIRST}  # and knows better afterwards
         await at.run(120.0)
-        await settle(at)
-        assert revised(at) == [0]
+        await until(at, lambda: revised(at) == [0])
         assert at.told(CandleRevised)[0].before == early
         assert close_at(store.load("BTC/USDT", "1m"), 0) == early.close + 0.5
         assert close_at(at.stream.candles("BTC/USDT", "1m"), 0) == early.close + 0.5

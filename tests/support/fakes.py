@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Self
 
@@ -135,9 +136,14 @@ class FakeStore:
     data: dict[tuple[str, str], pd.DataFrame] = attrs.Factory(dict)
     commits: int = 0
     fail: Callable[[str], None] = lambda symbol: None
+    lock: threading.Lock = attrs.field(factory=threading.Lock, repr=False, eq=False)
 
     def append(self, frame: pd.DataFrame, symbol: str, interval: str | Interval) -> AppendResult:
         self.fail(symbol)
+        with self.lock:  # a store is safe for several threads
+            return self._merge(frame, symbol, interval)
+
+    def _merge(self, frame: pd.DataFrame, symbol: str, interval: str | Interval) -> AppendResult:
         self.commits += 1
         key = (series_key(symbol), str(interval))
         old = self.data.get(key, frames.empty())

@@ -19,9 +19,10 @@ __all__ = [
     "asked_about",
     "close",
     "close_at",
+    "opened",
     "ranges",
     "revised",
-    "settle",
+    "until",
     "venue",
 ]
 
@@ -58,11 +59,20 @@ async def close(at: Live, *minutes: int) -> None:
         await at.run(0.0)
 
 
-async def settle(at: Live) -> None:
-    """Let the store's threads finish."""
-    for _ in range(20):
+async def until(at: Live, condition: Callable[[], bool]) -> None:
+    """Let the store's threads work, while no time passes, until `condition` is true."""
+    for _ in range(10_000):
+        if condition():
+            return
         await asyncio.sleep(0.001)
         await at.run(0.0)
+    raise AssertionError("it never came true")
+
+
+async def opened(at: Live) -> None:
+    """Let the stream begin to deliver candles."""
+    series = at.stream._core.candles
+    await until(at, lambda: bool(series) and all(one.track.open for one in series.values()))
 
 
 def revised(at: Live) -> list[int]:
