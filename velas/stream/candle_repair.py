@@ -126,11 +126,10 @@ class CandleRepair:
         return False
 
     async def _round(self, series: Series[CandleTrack], search: Search) -> bool:
-        """Ask once; say whether the series, or the search for its candle, got on."""
+        """Ask, page by page until there is something; say whether the series got on."""
         before_ms = series.track.next_ms
         try:
-            async with self._slots:
-                candles = await self._asking.answer(series, search)
+            candles = await self._found(series, search)
         except Unsupported as error:  # REST will never have it: what waits behind it goes on
             self._trouble.note(error, f"repair of {series.name}")
             held_ms = series.track.next_held_ms
@@ -144,7 +143,21 @@ class CandleRepair:
         self._failing.discard(series.track.key)
         self._refused.discard(series.track.key)
         self.sign_of_life()
-        return self._take(series, search, candles)
+        self._take(series, candles)
+        return series.track.next_ms > before_ms
+
+    async def _found(self, series: Series[CandleTrack], search: Search) -> Sequence[Candle]:
+        track = series.track
+        while True:
+            async with self._slots:
+                candles = await self._asking.answer(series, search)
+            if candles:
+                search.restart()
+                return candles
+            served_ms = self._time.served_ms()
+            end_ms, rows = search.end_ms(track, served_ms), self._asking.rows(track, search)
+            if not search.found_nothing(track, end_ms, rows, served_ms):
+                return candles
 
     def _fail(self, series: Series[CandleTrack], error: Exception) -> None:
         key = series.track.key
@@ -156,20 +169,15 @@ class CandleRepair:
             reason = f"{type(error).__name__}: {error}"
             self._say(RepairFailed(**series.about(self._clock.now_ms()), reason=reason))
 
-    def _take(self, series: Series[CandleTrack], search: Search, candles: Sequence[Candle]) -> bool:
+    def _take(self, series: Series[CandleTrack], candles: Sequence[Candle]) -> None:
         track, start_ms = series.track, series.track.next_ms
-        if not candles:
-            served_ms, rows = self._time.served_ms(), self._asking.rows(track, search)
-            return search.found_nothing(track, search.end_ms(track, served_ms), rows, served_ms)
         for candle in candles:
             self._silence.show(series, candle)
             self._intake.candle(series, candle)
-        search.restart()
-        if track.next_ms == start_ms and not series.parked:
+        if candles and track.next_ms == start_ms and not series.parked:
             first_ms = track.interval.floor(candles[0].timestamp)
             if first_ms > start_ms:
                 self._doubt(series, start_ms, first_ms)
-        return track.next_ms > start_ms
 
     def _doubt(self, series: Series[CandleTrack], start_ms: int, end_ms: int) -> None:
         held_ms = series.track.next_held_ms  # REST may lack it although the socket closed it
