@@ -151,6 +151,107 @@ async def test_second_ban_is_reported_too(clock: ManualClock) -> None:
         assert sum(isinstance(one, BannedStatus) for one in heard.statuses) == 2
 
 
+@pytest.mark.parametrize("ahead_ms", [3_600_000, 0, -3_600_000])
+async def test_ban_by_a_clock_that_is_off_is_told_once_and_waited_for(ahead_ms: int) -> None:
+    clock = ManualClock(START + 10_000)
+    exchange = live(clock)
+
+    def error() -> Exception:
+        until_ms = START + 310_000 + ahead_ms  # by the venue's clock
+        return Banned("418", until_ms=until_ms, retry_after_s=300 - clock.monotonic_s())
+
+    exchange.trouble = between(clock, 30, 300, error)
+    async with running(exchange, *SERIES) as heard:
+        await clock.run_for(299)
+        asked = sum(at >= 30 for at in exchange.asked_s)
+        asked += sum(at >= 30 for at, _, _ in exchange.calls)
+        assert asked <= len(SERIES)
+        before = len(heard.tickers)
+        await clock.run_for(5)
+        assert len(heard.tickers) > before
+        assert sum(isinstance(one, BannedStatus) for one in heard.statuses) == 1
+
+
+async def test_outage_whose_series_are_removed_ends_when_the_venue_answers(
+    clock: ManualClock,
+) -> None:
+    exchange = live(clock)
+
+    def trouble() -> None:
+        if 20 <= clock.monotonic_s() < 120 or 400 <= clock.monotonic_s() < 500:
+            raise Unavailable("down")
+
+    exchange.trouble = trouble
+    async with running(exchange, *SERIES) as heard:
+        await clock.run_for(40)
+        for one in SERIES:
+            heard.feed.unwatch(one)
+        await clock.run_for(10)
+        kinds = [type(one) for one in heard.statuses]
+        assert kinds == [Connected, Disconnected]  # nothing proves that it is over
+        await clock.run_for(100)
+        kinds = [type(one) for one in heard.statuses]
+        assert kinds == [Connected, Disconnected, Connected]
+        asked = len(exchange.asked_s) + len(exchange.calls)
+        await clock.run_for(200)
+        assert len(exchange.asked_s) + len(exchange.calls) == asked
+        heard.feed.watch(BTC)
+        await clock.run_for(300)
+        kinds = [type(one) for one in heard.statuses]
+        assert kinds == [Connected, Disconnected, Connected, Disconnected, Connected]
+
+
+async def test_outage_whose_last_series_meets_another_error_does_not_hide_the_next(
+    clock: ManualClock,
+) -> None:
+    exchange = live(clock, forming_candles=False)
+
+    def trouble() -> None:
+        now_s = clock.monotonic_s()
+        if 40 <= now_s < 100 or now_s >= 200:
+            raise Unavailable("down")
+        if 100 <= now_s < 200:
+            raise ExchangeError("strange")
+
+    exchange.trouble = trouble
+    async with running(exchange, BTC) as heard:
+        await clock.run_for(600)
+        assert [type(one) for one in heard.statuses] == [Connected, Disconnected, Disconnected]
+
+
+async def test_series_removed_and_added_at_once_still_waits_in_vain(clock: ManualClock) -> None:
+    exchange = live(clock, "BTC/USDT", "ETH/USDT")
+    fetch_trades, market = exchange.fetch_trades, exchange.market
+    stuck = asyncio.Event()
+
+    async def hang(*args: object, **kwargs: object):  # type: ignore[no-untyped-def]
+        if not 20 <= clock.monotonic_s() < 200:
+            return await fetch_trades(*args, **kwargs)  # type: ignore[arg-type]
+        stuck.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            for _ in range(5):  # as a connection takes to be closed
+                await asyncio.sleep(0)
+
+    async def fail(symbol: str):  # type: ignore[no-untyped-def]
+        if symbol == "ETH/USDT":
+            between(clock, 20, 200, lambda: RateLimited("slower", retry_after_s=60))()
+        return await market(symbol)
+
+    exchange.fetch_trades, exchange.market = hang, fail  # type: ignore[method-assign,assignment]
+    trades = Subscription("trades", "ETH/USDT")
+    async with running(exchange, BTC, trades) as heard:
+        await clock.run_for(30)
+        assert stuck.is_set()
+        heard.feed.unwatch(trades)
+        heard.feed.watch(trades)
+        await clock.run_for(100)
+        assert [type(one) for one in heard.statuses] == [Connected, Disconnected]
+        await clock.run_for(100)
+        assert [type(one) for one in heard.statuses] == [Connected, Disconnected, Connected]
+
+
 async def test_requests_go_in_the_live_lane(clock: ManualClock) -> None:
     from velas.adapter import _lane
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -14,9 +15,14 @@ from velas.errors import TooOld, Unavailable
 from velas.limit_models import LimiterSnapshot
 from velas.limits import RequestType
 from velas.models import BookTicker
+from velas.polling import PollingFeed
+from velas.settings import Stream as StreamSettings
 from velas.status import (
     Banned,
     BudgetLow,
+    Connected,
+    ConnectionStatus,
+    Disconnected,
     GapAbsent,
     GapDetected,
     GapFilled,
@@ -24,6 +30,7 @@ from velas.status import (
     Status,
     StreamMute,
 )
+from velas.stream import Stream
 from velas.stream.trouble import Trouble
 from velas.testing import ManualClock
 
@@ -94,6 +101,93 @@ async def test_ban_met_by_a_repair_is_told_and_the_candle_comes_when_it_is_over(
         assert at.closed() == []
         await at.run(60.0)
         assert name_of(at.closed()[0].timestamp) == 0
+
+
+@pytest.mark.parametrize("ahead_ms", [3_600_000, 0, -3_600_000])
+def test_ban_by_a_clock_that_is_off_is_told_once_and_the_next_one_too(
+    watched: tuple[ManualClock, _Limited, Trouble, list[Status]], ahead_ms: int
+) -> None:
+    clock, _, trouble, said = watched
+    for _ in range(2):
+        until_s = clock.monotonic_s() + 300.0
+        until_ms = clock.now_ms() + 300_000 + ahead_ms  # by the venue's clock
+        while (left_s := until_s - clock.monotonic_s()) > 0:
+            trouble.note(BannedError("418", until_ms=until_ms, retry_after_s=left_s), "a test")
+            clock.advance(10.0)
+        clock.advance(60.0)
+    assert [type(one) for one in said] == [Banned, Banned]
+
+
+@pytest.mark.parametrize("ahead_ms", [3_600_000, 0, -3_600_000])
+async def test_ban_met_by_polling_and_by_repair_is_told_once(ahead_ms: int) -> None:
+    def venue(clock: ManualClock) -> LiveVenue:
+        return LiveVenue(clock, ahead_ms=ahead_ms)
+
+    subscribe = ({"channel": "candles", "symbols": ["BTC/USDT", "ETH/USDT"], "intervals": ["1m"]},)
+    async with live(venue=venue, subscribe=subscribe) as at:
+        over_s = at.clock.monotonic_s() + 400.0
+
+        def fault(what: str) -> None:
+            left_s = over_s - at.clock.monotonic_s()
+            if left_s > 0:
+                until_ms = at.venue.now_ms() + round(left_s * 1000)
+                raise BannedError("418", until_ms=until_ms, retry_after_s=left_s)
+
+        at.venue.fault = fault
+        at.feed.drop()
+        await at.run(390.0)
+        assert len(at.told(Banned)) == 1
+        assert "forming" not in at.venue.asked
+        await at.run(90.0)
+        assert "forming" in at.venue.asked  # polled again
+        assert len(at.told(Banned)) == 1
+        assert len(at.closed()) >= 6
+
+
+async def test_ban_of_a_feed_that_polls_by_itself_is_told_once() -> None:
+    clock = ManualClock(START)
+    venue = LiveVenue(clock)
+    feed = PollingFeed(venue, clock=clock)  # type: ignore[arg-type]
+    settings = StreamSettings(memory_candles=3)
+    stream = Stream(venue, feed, settings=settings, clock=clock)  # type: ignore[arg-type]
+    stream.subscribe("candles", ["BTC/USDT", "ETH/USDT"], intervals=["1m"])
+    heard: list[object] = []
+
+    async def listen() -> None:
+        async for event in stream.events():
+            heard.append(event)
+
+    def fault(what: str) -> None:
+        if 20 <= clock.monotonic_s() < 320:
+            raise BannedError("418", retry_after_s=320 - clock.monotonic_s())
+
+    venue.fault = fault
+    async with stream:
+        listening = asyncio.ensure_future(listen())
+        await clock.run_for(400.0)
+    await listening
+    assert sum(isinstance(one, Banned) for one in heard) == 1
+
+
+async def test_outage_of_rest_ends_also_when_the_socket_is_back_first() -> None:
+    async with live() as at:
+        down = True
+
+        def fault(what: str) -> None:
+            if down:
+                raise Unavailable("down")
+
+        at.feed.say(at.venue.forming(FIRST, 1))
+        at.venue.fault = fault
+        at.feed.drop()
+        await at.run(20.0)
+        at.feed.connect()
+        at.feed.say(at.venue.forming(FIRST, 2))
+        await at.run(1.0)
+        down = False
+        await at.run(40.0)
+        told = [one for one in at.told(ConnectionStatus) if one.connection == "rest"]
+        assert [type(one) for one in told] == [Connected, Disconnected, Connected]
 
 
 async def test_everything_asked_goes_by_the_live_lane() -> None:

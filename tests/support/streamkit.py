@@ -150,7 +150,8 @@ class LiveVenue:
         grid = Interval.of(interval)
         served_ms = grid.floor(self.now_ms() - MARGIN_MS)
         end_ms = served_ms if end_ms is None else min(end_ms, served_ms)
-        assert start_ms is not None
+        if start_ms is None:
+            start_ms = end_ms - (limit or 100) * grid.length_ms
         opens = range(grid.ceil(start_ms), end_ms, grid.length_ms)
         there = [open_ms for open_ms in opens if open_ms not in self.absent]
         rows = [self.at_rest(open_ms, symbol, grid.name) for open_ms in there[: limit or 100]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import attrs
@@ -50,9 +50,11 @@ class PollingFeed(FeedAdapter):
 
     Failures that are `Transient` are waited out, with one `Disconnected` at the beginning
     and one `Connected` at the end of an outage, or one `Banned`; so are a firewall, a key
-    or a country that the venue refuses. Any other failure concerns its series only: it is
-    logged, and the series is asked for again slowly (every ten minutes in the end). What
-    was subscribed and does not exist at the venue when the feed starts ends `run`.
+    or a country that the venue refuses. When the last series that waits for the end of an
+    outage is removed, the venue is asked on until it answers. Any other failure concerns
+    its series only: it is logged, and the series is asked for again slowly (every ten
+    minutes in the end). What was subscribed and does not exist at the venue when the feed
+    starts ends `run`.
     """
 
     may_idle: ClassVar[bool] = True
@@ -200,7 +202,7 @@ class PollingFeed(FeedAdapter):
 
     async def _known(self, one: Subscription) -> Subscription:
         try:
-            return await self._unified(one)
+            return await self._unified(one, one)
         except (UnknownSymbol, Unsupported):
             if one in self._asked:
                 raise
@@ -208,36 +210,60 @@ class PollingFeed(FeedAdapter):
             _LOG.debug("%s: %s at the start: %s", self.name, one, error)
         return one
 
-    async def _unified(self, one: Subscription) -> Subscription:
+    async def _unified(self, one: Subscription, caller: Hashable) -> Subscription:
         with lane(RequestType.LIVE):
-            market = await self._line.ask(one, lambda: self.exchange.market(one.symbol))
+            market = await self._line.ask(caller, lambda: self.exchange.market(one.symbol))
         return attrs.evolve(one, symbol=market.symbol)
 
     def _start(self, one: Subscription, begin: int | None, added_s: float) -> None:
-        task = asyncio.ensure_future(self._serve(one, begin, added_s))
-        self._tasks[one] = task
+        self._tasks[one] = self._spawn(self._serve(one, begin, added_s))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
         self._all.add(task)
         task.add_done_callback(self._all.discard)
+        return task
 
     async def _serve(self, one: Subscription, begin: int | None, added_s: float) -> None:
+        caller = object()  # not the series: it may be removed and added while this one ends
         patience = Patience(self.name, one, self.clock, self._random)
         poller: Poller | None = None
         try:
             while not self._closed:
                 try:
                     if poller is None:
-                        poller = self._poller(await self._unified(one), begin, added_s)
-                    wait_s = await self._step(one, poller)
+                        poller = self._poller(await self._unified(one, caller), begin, added_s)
+                    wait_s = await self._step(caller, poller)
                 except Exception as error:  # of whatever kind: the others go on
                     wait_s = patience.pause_s(error)
                 await self.clock.sleep(wait_s)
         finally:
-            self._line.forget(one)
+            heir = object()
+            if self._running and self._line.succeed(caller, heir):
+                self._spawn(self._ask_on(one, heir))
+            self._line.forget(caller)
 
-    async def _step(self, one: Subscription, poller: Poller) -> float:
+    async def _step(self, caller: Hashable, poller: Poller) -> float:
         with lane(RequestType.LIVE):
-            wait_s = await self._line.ask(one, poller.step, proves=lambda: poller.answered)
+            wait_s = await self._line.ask(caller, poller.step, proves=lambda: poller.answered)
         return min(max(_SHORTEST_S, wait_s), _LONGEST_S)
+
+    async def _ask_on(self, one: Subscription, caller: Hashable) -> None:
+        # nobody needs the answer, but who was told of the outage is to be told of its end
+        try:
+            with lane(RequestType.LIVE):
+                await self._line.ask(caller, lambda: self._newest(one))
+        except Exception as error:
+            _LOG.debug("%s: whether the venue is back is not known: %s", self.name, error)
+        finally:
+            self._line.forget(caller)
+
+    def _newest(self, one: Subscription) -> Awaitable[object]:
+        if one.interval is not None:
+            return self.exchange.fetch_candles(one.symbol, one.interval, limit=1)
+        if one.channel == "trades":
+            return self.exchange.fetch_trades(one.symbol, limit=1)
+        return self.exchange.fetch_book_ticker(one.symbol)
 
     def _poller(self, one: Subscription, begin: int | None, added_s: float) -> Poller:
         self._pace.add(one)

@@ -34,8 +34,9 @@ class Line:
 
     However many callers fail at the same time, it is one outage: `Disconnected` with the
     first failure, `Connected` once nobody waits for an answer in vain any more. When the
+    last that waits is given up without an answer, what comes next is told anew. When the
     venue refuses everything (a firewall, a country, a key), all wait, and one at a time
-    asks again, ever more slowly.
+    asks again, ever more slowly. Bans are waited out by the monotonic clock.
     """
 
     def __init__(
@@ -55,8 +56,8 @@ class Line:
         self._streams = streams
         self._random = rng
         self._failing: set[Hashable] = set()
-        self._up: bool | None = None  # None: nothing was asked yet
-        self._banned_until_ms = 0
+        self._up: bool | None = None  # None: not known, as nothing was asked yet
+        self._banned_until_s = float("-inf")
         self._refusals = 0
         self._refused_until_s = 0.0
 
@@ -70,7 +71,8 @@ class Line:
         """Return what `request` returns in the end; `Transient` failures are waited out.
 
         So are refusals that concern the whole venue. `proves` tells, of a request that
-        returned, whether it was the venue that answered.
+        returned, whether it was the venue that answered. A caller that is cancelled while
+        it waits is to be forgotten, or succeeded.
 
         Raises:
             Exception: whatever else `request` raises.
@@ -93,7 +95,7 @@ class Line:
                         self._answered(caller)
                     return answer
                 await self._clock.sleep(pause_s)
-        except BaseException:
+        except Exception:
             self.forget(caller)
             raise
 
@@ -102,6 +104,14 @@ class Line:
         self._failing.discard(caller)
         if not self._failing:
             self._refusals = 0
+            self._up = self._up or None
+
+    def succeed(self, caller: Hashable, heir: Hashable) -> bool:
+        """Let `heir` wait in a caller's place if no other does; say whether it is to ask."""
+        if self._failing != {caller}:
+            return False
+        self._failing = {heir}
+        return True
 
     async def _while_refused(self) -> None:
         while (left_s := self._refused_until_s - self._clock.monotonic_s()) > 0:
@@ -148,20 +158,19 @@ class Line:
         )
 
     def _note_ban(self, error: Banned, pause_s: float) -> None:
-        now_ms = self._clock.now_ms()
-        if now_ms < self._banned_until_ms:
+        now_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
+        if now_s < self._banned_until_s:
             return
-        self._banned_until_ms = now_ms + int(pause_s * 1000)
+        self._banned_until_s = now_s + pause_s
         _LOG.warning("%s: banned for %.0f s: %s", self._name, pause_s, error)
         self._report(BannedStatus(at_ms=now_ms, until_ms=error.until_ms, reason=str(error)))
 
     def _pause_s(self, error: Transient, failures: int) -> float:
         longest_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10))
         pause_s = self._random.uniform(longest_s / 2, longest_s)
-        named_s = None
-        if isinstance(error, Banned) and error.until_ms is not None:
+        named_s = error.retry_after_s if isinstance(error, (Banned, RateLimited)) else None
+        if named_s is None and isinstance(error, Banned) and error.until_ms is not None:
+            # the venue's clock against ours: for want of anything better
             named_s = (error.until_ms - self._clock.now_ms()) / 1000
-        elif isinstance(error, (Banned, RateLimited)):
-            named_s = error.retry_after_s
         # spread over a little, so that not everybody comes in the first millisecond
         return pause_s if named_s is None or named_s <= 0 else named_s + min(pause_s, 1.0)

@@ -208,7 +208,7 @@ class Core:
         feed.on_book_ticker, feed.on_status = self._hear_ticker, self._feed_status
         if polling is not None:
             polling.on_candle, polling.on_trade = self._poll_candle, self._poll_trade
-            polling.on_book_ticker, polling.on_status = self._poll_ticker, self._outlet.say
+            polling.on_book_ticker, polling.on_status = self._poll_ticker, self._trouble.hear
 
     def _stop_listening(self) -> None:
         self.listening = False
@@ -274,7 +274,7 @@ class Core:
         self._silence.connection(status)
         if isinstance(status, Connected):
             self._repair.sign_of_life()
-        self._outlet.say(status)
+        self._trouble.hear(status)
 
     # -- looking ---------------------------------------------------------------------
 
