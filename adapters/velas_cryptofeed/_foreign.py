@@ -67,6 +67,11 @@ def plans(
     return found
 
 
+@attrs.define
+class _Tally:
+    events: int = 0
+
+
 @attrs.frozen
 class _Dialer:
     feed: FeedAdapter
@@ -78,7 +83,7 @@ class _Dialer:
     url: str | None
 
     def plans(self) -> Iterator[Plan]:
-        made, tuples = self._connect()
+        made, tuples = self._connect(_Tally())
         group = "market" if self.interval is None else f"candles-{self.interval}"
         for number, parts in enumerate(tuples):
             carries = self._carried(parts[0])
@@ -92,7 +97,8 @@ class _Dialer:
         forget(made.http_conn, *(parts[0] for parts in tuples))
 
     def _session(self, number: int) -> Session:
-        made, tuples = self._connect()
+        tally = _Tally()
+        made, tuples = self._connect(tally)
         connection, subscribe, handle = tuples[number][:3]
         connection.address = replace_host(connection.address, self.url)
         forget(*(parts[0] for parts in tuples if parts[0] is not connection))
@@ -105,9 +111,10 @@ class _Dialer:
             judge=None,
             release=lambda: forget(connection, made.http_conn),
             keepalive=None if every_s is None else Keepalive(every_s, made.keepalive),
+            events=lambda: tally.events,
         )
 
-    def _connect(self) -> tuple[Any, list[Any]]:
+    def _connect(self, tally: _Tally) -> tuple[Any, list[Any]]:
         wanted: dict[str, list[str]] = {}
         for one in self.members:
             wanted.setdefault(_CHANNELS[one.channel], []).append(self.names.by_symbol[one.symbol])
@@ -115,7 +122,7 @@ class _Dialer:
         with listing(self.kind.id, self.names.ids, self.names.info):
             made = self.kind(
                 subscription=wanted,
-                callbacks=self._callbacks(),
+                callbacks=self._callbacks(tally),
                 config=CONFIG,
                 candle_closed_only=False,
                 **extra,
@@ -132,7 +139,7 @@ class _Dialer:
                 carried.append(one)
         return tuple(carried)
 
-    def _callbacks(self) -> dict[str, Any]:
+    def _callbacks(self, tally: _Tally) -> dict[str, Any]:
         feed, ours = self.feed, {name: one for one, name in self.names.by_symbol.items()}
         interval = None if self.interval is None else Interval(self.interval)
         numbers = _events.trade_numbers()
@@ -144,17 +151,23 @@ class _Dialer:
 
         async def candle(event: Any, _received_s: float) -> None:
             assert interval is not None
-            later = feed.deliver_candle(_events.candle(event, symbol(event), interval))
+            one = _events.candle(event, symbol(event), interval)
+            tally.events += 1
+            later = feed.deliver_candle(one)
             if later is not None:
                 await later
 
         async def trade(event: Any, _received_s: float) -> None:
-            later = feed.deliver_trade(_events.trade(event, symbol(event), numbers))
+            one = _events.trade(event, symbol(event), numbers)
+            tally.events += 1
+            later = feed.deliver_trade(one)
             if later is not None:
                 await later
 
         async def ticker(event: Any, _received_s: float) -> None:
-            later = feed.deliver_book_ticker(_events.book_ticker(event, symbol(event)))
+            one = _events.book_ticker(event, symbol(event))
+            tally.events += 1
+            later = feed.deliver_book_ticker(one)
             if later is not None:
                 await later
 

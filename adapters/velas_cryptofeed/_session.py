@@ -40,7 +40,8 @@ class Session:
     """One connection, not yet open, with the functions cryptofeed pairs it with.
 
     Frames that begin with `prefix` go to `handle`, the others to `judge`; without a
-    prefix all go to `handle`. `release` is called once the connection is done with.
+    prefix all go to `handle`, greetings and acks too. `release` is called once the
+    connection is done with. `events` is how many events the frames have made, if known.
     """
 
     connection: Connection
@@ -50,6 +51,7 @@ class Session:
     judge: Callable[[str | bytes], Verdict] | None
     release: Callable[[], None]
     keepalive: Keepalive | None = None
+    events: Callable[[], int] | None = None
 
 
 @attrs.frozen

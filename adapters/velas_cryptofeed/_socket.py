@@ -49,7 +49,7 @@ class Host(Protocol):
         ...
 
     def changed(self) -> None:
-        """Look again: the socket delivered for the first time, or is gone."""
+        """Look again: the socket spoke or delivered for the first time, or is gone."""
         ...
 
     def shutdown(self, socket: Socket, reason: str) -> None:
@@ -76,6 +76,7 @@ class Socket:
         self.plan = plan
         self.opened = False
         self.frames = 0
+        self.delivers = False  # whether a frame was data: no greeting, ack or notice
         self.opened_s = 0.0
         self.reason = ""  # why it ended
         self.surprise: Exception | None = None  # what ended it, if no network does that
@@ -90,6 +91,11 @@ class Socket:
     def done(self) -> bool:
         """Whether it is closed and everything of it released."""
         return self._task.done()
+
+    @property
+    def asks(self) -> bool:
+        """Whether series are subscribed once it is open, one after the other."""
+        return self._session is not None and self._session.prefix is None
 
     async def drop(self, reason: str) -> None:
         """Close it, politely but not for long; deliver nothing more.
@@ -165,6 +171,8 @@ class Socket:
             try:
                 if frame.startswith(prefix) and frame[edge] != "!":
                     await handle(frame, connection, 0.0)
+                    if not self.delivers:
+                        self._delivered()
                 else:
                     await self._judged(session, frame)
             except Exception as error:
@@ -180,6 +188,8 @@ class Socket:
         while True:
             try:
                 await session.handle(frame, session.connection, now_ms() / 1000)
+                if not self.delivers and (session.events is None or session.events() > 0):
+                    self._delivered()
             except Exception as error:
                 self._host.bad(_short(error))
             if self._over:  # closed by that very callback; the next frame may never come
@@ -191,6 +201,7 @@ class Socket:
         verdict = session.judge(frame) if session.judge else Verdict("data")
         if verdict.kind == "data":
             await session.handle(frame, session.connection, 0.0)
+            self._delivered()
         elif verdict.kind == "shutdown":
             self._host.shutdown(self, verdict.reason)
         elif verdict.kind == "bad":
@@ -203,6 +214,10 @@ class Socket:
         self.frames = 1
         self._host.changed()
         return frame
+
+    def _delivered(self) -> None:
+        self.delivers = True
+        self._host.changed()
 
     def _recorded(self, receive: _Receive, record: Callable[[Frame], None]) -> _Receive:
         async def recorded() -> Any:

@@ -21,7 +21,8 @@ _CAP_S = 60.0
 _MOST_DOUBLINGS = 10  # enough for the cap; an outage of hours has thousands of failures
 _STEADY_S = 60.0  # a connection that lived this long and delivered ends a row of failures
 _BETWEEN_ROTATIONS_S = 30.0
-_FIRST_FRAME_WITHIN_S = 10.0
+_FIRST_EVENT_WITHIN_S = 10.0
+_OVERLAP_S = 5.0  # of series that are subscribed one after the other, the last may come late
 _OPEN_REAL_S = 1.0  # added in real time: a test's clock may run faster than this machine
 _REAL_S = 0.25
 _PLANNED = "planned, ahead of the venue's own cut"
@@ -160,10 +161,7 @@ class Wire:
         fresh = self._start()
         await self._until(lambda: fresh.opened or fresh.done, OPEN_WITHIN_S, _OPEN_REAL_S)
         if fresh.opened:
-            # what the old one still delivers may repeat what the new one does; no hole
-            await self._until(
-                lambda: fresh.frames > 0 or fresh.done or old.done, _FIRST_FRAME_WITHIN_S, _REAL_S
-            )
+            await self._overlap(old, fresh)
         if fresh.done or not fresh.opened:
             await self._drop(fresh, f"not open within {OPEN_WITHIN_S:g} s")
             self._obey(fresh)
@@ -174,6 +172,15 @@ class Wire:
             return None
         await self._take_over(old, fresh, reason)
         return fresh
+
+    async def _overlap(self, old: Socket, fresh: Socket) -> None:
+        # what the old one still delivers may repeat what the new one does; no hole
+        def one_is_gone() -> bool:
+            return fresh.done or old.done
+
+        await self._until(lambda: fresh.delivers or one_is_gone(), _FIRST_EVENT_WITHIN_S, _REAL_S)
+        if fresh.delivers and fresh.asks:
+            await self._until(one_is_gone, _OVERLAP_S, _REAL_S)
 
     async def _take_over(self, old: Socket, fresh: Socket, reason: str) -> None:
         lost = old.done

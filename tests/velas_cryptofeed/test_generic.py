@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import attrs
 import pytest
-from socketpeer import Heard, Peer
+from socketpeer import Heard, Line, Peer
 
 from velas import settings as cfg
 from velas.errors import UnknownSymbol, Unsupported
+from velas.feed import Frame
 from velas.models import BookTicker, Candle, Market, Subscription, Trade
+from velas.testing import ManualClock
 from velas_cryptofeed import CryptofeedFeed, catalog
 
 SPOT = Market(symbol="BTC/USDT", id="BTC-USDT", base="BTC", quote="USDT")
@@ -158,19 +162,70 @@ async def test_bybit_two_intervals_are_two_sockets_with_candles_in_ms(
     assert {s.connection for s in heard.statuses} == {"candles-5m-0", "candles-1h-0"}
 
 
-async def test_generic_rotate_replaces_the_socket(peer: Peer, heard: Heard) -> None:
-    feed = CryptofeedFeed("okx", Listing(attrs.evolve(SPOT, info=okx())), url=peer.url)
+def okx_trade(number: int) -> dict[str, object]:
+    row = {
+        "instId": "BTC-USDT", "tradeId": str(number), "px": "0.016", "sz": "50", "side": "sell",
+        "ts": "1597026383085",
+    }  # fmt: skip
+    return {"arg": {"channel": "trades", "instId": "BTC-USDT"}, "data": [row]}
+
+
+@asynccontextmanager
+async def rotating(peer: Peer, heard: Heard) -> AsyncIterator[tuple[ManualClock, Line, Line]]:
+    """Rotate a feed of trades; the new socket has been greeted, but not subscribed yet."""
+    clock = ManualClock()
+    listing = Listing(attrs.evolve(SPOT, info=okx()))
+    feed = CryptofeedFeed("okx", listing, url=peer.url, clock=clock)
     feed.on_trade, feed.on_status = heard.event, heard.status
     feed.subscribe("trades", ["BTC/USDT"])
+    frames = heard_frames(feed)
     async with feed:
         running = asyncio.ensure_future(feed.run())
         await heard.until(lambda: heard.names == ["Connected"])
-        feed.rotate(Subscription("trades", "BTC/USDT"), "mute")
-        fresh = await peer.line(1)
+        feed.rotate(Subscription("trades", "BTC/USDT"), "planned")
+        old, fresh = await peer.line(0), await peer.line(1)
         await peer.until(lambda: fresh.heard)
-        await fresh.say({"event": "subscribe", "arg": {"channel": "trades"}})
-        await heard.until(lambda: "Rotated" in heard.names)
+        greeting = {"event": "subscribe", "arg": {"channel": "trades"}}
+        await fresh.say(greeting)
+        async with asyncio.timeout(10):
+            await frames.get()
+        yield clock, old, fresh
     await running
+
+
+def heard_frames(feed: CryptofeedFeed) -> asyncio.Queue[Frame]:
+    """Return what takes the text frames of a feed."""
+    frames = asyncio.Queue[Frame]()
+    feed.on_frame = lambda frame: frames.put_nowait(frame) if frame.kind == "text" else None
+    return frames
+
+
+async def test_generic_rotation_keeps_the_old_socket_until_the_new_one_has_delivered_a_while(
+    peer: Peer, heard: Heard
+) -> None:
+    async with rotating(peer, heard) as (clock, old, fresh):
+        await clock.run_for(1.0)
+        await old.say(okx_trade(1))  # an answer is no event: the old one still counts
+        await heard.until(lambda: len(heard.events) == 1)
+        await fresh.say(okx_trade(2))
+        await heard.until(lambda: len(heard.events) == 2)
+        await clock.run_for(4.0)
+        await old.say(okx_trade(3))  # of a series that the new one is not asked for yet
+        await heard.until(lambda: len(heard.events) == 3)
+        assert "Rotated" not in heard.names
+        await clock.run_for(2.0)
+        await heard.until(lambda: "Rotated" in heard.names)
+        assert old.socket.closed
+
+
+async def test_generic_rotation_in_a_quiet_market_happens_all_the_same(
+    peer: Peer, heard: Heard
+) -> None:
+    async with rotating(peer, heard) as (clock, _, _):
+        await clock.run_for(9.0)
+        assert "Rotated" not in heard.names
+        await clock.run_for(2.0)
+        await heard.until(lambda: "Rotated" in heard.names)
 
 
 def test_book_ticker_of_other_venues_has_no_quantities() -> None:

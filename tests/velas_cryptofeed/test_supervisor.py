@@ -11,6 +11,7 @@ import pytest
 from fakes import FakeExchange
 from socketpeer import MINUTE, Heard, Line, Peer, kline
 
+from velas.feed import Frame
 from velas.models import Candle, Subscription
 from velas.testing import ManualClock, ScaledClock
 from velas_cryptofeed import BinanceSpotFeed
@@ -97,6 +98,32 @@ async def test_planned_rotation_happens_by_the_clock(
         await heard.until(lambda: "Rotated" in heard.names)
     await running
     assert "planned" in heard.statuses[-1].reason
+
+
+async def test_rotation_waits_for_data_and_not_for_an_answer_or_a_notice(
+    peer: Peer, heard: Heard, exchange: FakeExchange
+) -> None:
+    clock = ManualClock()
+    frames = asyncio.Queue[Frame]()
+    async with feed_of(peer, heard, exchange, clock=clock) as feed:
+        feed.on_frame = lambda frame: frames.put_nowait(frame) if frame.kind == "text" else None
+        running = asyncio.ensure_future(feed.run())
+        old = await peer.line(0)
+        await heard.until(lambda: heard.names == ["Connected"])
+        feed.rotate(ONE, "planned")
+        fresh = await peer.line(1)
+        await fresh.say({"result": None, "id": 1})
+        await fresh.say({"stream": "!other", "data": {"e": "other", "E": 1}})
+        async with asyncio.timeout(10):
+            await frames.get()
+            await frames.get()
+        await clock.run_for(5.0)
+        await old.say(kline(at=1))
+        await heard.until(lambda: heard.candles)
+        assert "Rotated" not in heard.names
+        await fresh.say(kline(at=2))
+        await heard.until(lambda: "Rotated" in heard.names)
+    await running
 
 
 async def test_rotation_delivers_what_the_old_socket_still_held(
