@@ -191,6 +191,7 @@ class TapeWriter:
     def __init__(self, path: str | Path, header: Header, *, overwrite: bool = False) -> None:
         self.path = Path(path)
         self.part = self.path.with_name(self.path.name + PART)
+        self.header = header
         self.frames = 0
         self._overwrite = overwrite
         self._last_ns = header.started_ms * _MS

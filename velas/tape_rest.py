@@ -6,6 +6,7 @@ over a tape that has them can fill every hole as it would have done live.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ import attrs
 import pandas as pd
 
 from velas import frames
-from velas.errors import ConfigError, FrameError
+from velas.errors import ConfigError, FrameError, TooOld
+from velas.interval import Interval
 from velas.models import Subscription, Trade
 from velas.tape import Tape, TapeWriter
 
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RestSide", "load_rest", "record_rest"]
 
-_CANDLES = 100  # of each series, so some history too
-_MOST_REQUESTS = 1000  # for the trades of one symbol
+_LOG = logging.getLogger(__name__)
+_BEFORE = 100  # slots ahead of the recording, so some history too
+_PAGE = 1000  # trades
 
 
 @attrs.frozen
@@ -43,26 +46,19 @@ async def record_rest(
 ) -> int:
     """Ask for all candles and trades of the recording; return how many rows there are.
 
-    `trade_ids` are the first and the last id heard, by symbol.
+    Candles begin a hundred slots before it. `trade_ids` are the first and the last id
+    heard, by symbol; trades the venue refuses as too old are left out.
 
     Raises:
         ExchangeError: the venue does not answer.
     """
+    end_ms = await exchange.server_time_ms()
     rows = 0
     for one in subscriptions:
         if one.interval is not None:
-            frame = await exchange.fetch_candles(one.symbol, one.interval, limit=_CANDLES)
-            columns = {name: _plain(frame[name]) for name in frames.COLUMNS}
-            series = {"symbol": one.symbol, "interval": one.interval}
-            tape.write_rest("candles", {**series, "columns": columns})
-            rows += len(frame)
+            rows += await _record_candles(tape, exchange, one.symbol, one.interval, end_ms)
         elif one.channel == "trades" and one.symbol in trade_ids:
-            first, last = trade_ids[one.symbol]
-            trades = await _trades(exchange, one.symbol, first, last)
-            tape.write_rest(
-                "trades", {"symbol": one.symbol, "rows": [_trade_row(trade) for trade in trades]}
-            )
-            rows += len(trades)
+            rows += await _record_trades(tape, exchange, one.symbol, *trade_ids[one.symbol])
     return rows
 
 
@@ -72,31 +68,54 @@ def load_rest(tape: Tape) -> RestSide:
     Raises:
         ConfigError: the tape is damaged.
     """
-    candles: dict[tuple[str, str], pd.DataFrame] = {}
+    pages: dict[tuple[str, str], list[pd.DataFrame]] = {}
     trades: dict[str, list[Trade]] = {}
     for row in tape.rest():
         try:
             symbol = row["symbol"]
             if row["rest"] == "candles":
-                candles[symbol, row["interval"]] = frames.coerce(pd.DataFrame(row["columns"]))
+                page = frames.coerce(pd.DataFrame(row["columns"]))
+                pages.setdefault((symbol, row["interval"]), []).append(page)
             else:
-                trades[symbol] = list(_read_trades(symbol, row["rows"]))
+                trades.setdefault(symbol, []).extend(_read_trades(symbol, row["rows"]))
         except (KeyError, TypeError, ValueError, InvalidOperation, FrameError) as error:
             raise ConfigError(
                 f"tape {str(tape.path)!r} is damaged: its REST side: {error!r}"
             ) from error
+    candles = {series: pd.concat(found, ignore_index=True) for series, found in pages.items()}
     return RestSide(candles, trades)
 
 
-async def _trades(exchange: Exchange, symbol: str, first: int, last: int) -> list[Trade]:
-    found: list[Trade] = []
-    for _ in range(_MOST_REQUESTS):
-        page = await exchange.fetch_trades(symbol, from_id=first, limit=1000)
-        found += page
-        if not page or int(page[-1].id) >= last:
+async def _record_candles(
+    tape: TapeWriter, exchange: Exchange, symbol: str, interval: str, end_ms: int
+) -> int:
+    grid = Interval(interval)
+    first = max(0, grid.slot(tape.header.started_ms) - _BEFORE)
+    pages = exchange.iter_candles(symbol, grid, start_ms=grid.open_of(first), end_ms=end_ms)
+    rows = 0
+    async for page in pages:
+        columns = {name: _plain(page[name]) for name in frames.COLUMNS}
+        tape.write_rest("candles", {"symbol": symbol, "interval": interval, "columns": columns})
+        rows += len(page)
+    return rows
+
+
+async def _record_trades(
+    tape: TapeWriter, exchange: Exchange, symbol: str, first: int, last: int
+) -> int:
+    rows = 0
+    while first <= last:
+        try:
+            page = await exchange.fetch_trades(symbol, from_id=first, limit=_PAGE)
+        except TooOld as error:
+            _LOG.warning("%s: its trades from %d on are not on the tape: %s", symbol, first, error)
             break
+        if not page or int(page[-1].id) < first:
+            break
+        tape.write_rest("trades", {"symbol": symbol, "rows": [_trade_row(one) for one in page]})
+        rows += len(page)
         first = int(page[-1].id) + 1
-    return found
+    return rows
 
 
 def _trade_row(trade: Trade) -> list[object]:

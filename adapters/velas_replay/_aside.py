@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from velas import frames
 from velas.adapter import ExchangeAdapter
 from velas.errors import ConfigError, Unsupported
 from velas.interval import Interval
@@ -44,7 +45,9 @@ class TapeExchange(ExchangeAdapter):
     """Answers from a tape, up to the moment its `clock` shows; a feed sets that to its own.
 
     Until then it is the moment the tape began. Candles and trades it has only if the tape
-    was recorded with them; its intervals are those of the tape all the same.
+    was recorded with them; its intervals are those of the tape all the same. An answer
+    that would be empty because the REST part begins later is refused, as it would say
+    that the venue had nothing; pages of history begin where the REST part does.
     """
 
     def __init__(self, tape: Callable[[], Tape]) -> None:
@@ -108,29 +111,59 @@ class TapeExchange(ExchangeAdapter):
     async def _ask_time_ms(self) -> tuple[int, float] | None:
         return self.clock.now_ms(), 0.0
 
+    async def _pages(
+        self, symbol: str, grid: Interval, start_ms: int, end_ms: int
+    ) -> AsyncGenerator[pd.DataFrame, None]:
+        market = await self.market(symbol)
+        assert self._rest is not None
+        frame = self._rest.candles.get((market.symbol, grid.name))
+        if frame is not None and len(frame):
+            start_ms = max(start_ms, int(frame["timestamp"].iloc[0]))
+        async with aclosing(super()._pages(symbol, grid, start_ms, end_ms)) as pages:
+            async for page in pages:
+                yield page
+
     async def _ask_candles(
         self, market: Market, interval: Interval, start_ms: int | None, end_ms: int, rows: int
     ) -> pd.DataFrame:
         assert self._rest is not None
+        series = f"{market.symbol} {interval}"
         frame = self._rest.candles.get((market.symbol, interval.name))
-        if frame is None:
-            return frames.empty()
+        if frame is None or not len(frame):
+            raise self._lacks(f"{series} candles")
         opens = frame["timestamp"]
-        frame = frame[(opens >= (start_ms or 0)) & (opens < end_ms)]
-        frame = frame.tail(rows) if start_ms is None else frame.head(rows)
-        return frame.reset_index(drop=True)
+        found = frame[(opens >= (start_ms or 0)) & (opens < end_ms)]
+        first_ms = int(opens.iloc[0])
+        if found.empty and start_ms is not None and start_ms < first_ms:
+            raise self._lacks(f"{series} candles before {first_ms}")
+        found = found.tail(rows) if start_ms is None else found.head(rows)
+        return found.reset_index(drop=True)
 
     async def _ask_trades(
         self, market: Market, from_id: int | None, limit: int | None
     ) -> list[Trade]:
         assert self._rest is not None
-        now_ms, most = self.clock.now_ms(), limit or _PAGE
-        there = [
-            trade
-            for trade in self._rest.trades.get(market.symbol, ())
-            if trade.timestamp <= now_ms and (from_id is None or int(trade.id) >= from_id)
-        ]
-        return there[-most:] if from_id is None else there[:most]
+        most = limit or _PAGE
+        trades = self._rest.trades.get(market.symbol, ())
+        end = bisect_right(trades, self.clock.now_ms(), key=_time)
+        if from_id is None:
+            return list(trades[max(0, end - most) : end])
+        start = bisect_left(trades, from_id, hi=end, key=_number)
+        if start == end and (not trades or from_id < _number(trades[0])):
+            before = f" before {trades[0].id}" if trades else ""
+            raise self._lacks(f"trades of {market.symbol}{before}")
+        return list(trades[start : min(end, start + most)])
+
+    def _lacks(self, what: str) -> Unsupported:
+        return Unsupported(f"tape {str(self._tape().path)!r}: its REST part has no {what}")
 
     async def _close(self) -> None:
         return None
+
+
+def _time(trade: Trade) -> int:
+    return trade.timestamp
+
+
+def _number(trade: Trade) -> int:
+    return int(trade.id)
