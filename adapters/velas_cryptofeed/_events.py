@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
 from decimal import Decimal
-from itertools import count
 from typing import Any
 
 from velas.interval import Interval
 from velas.models import BookTicker, Candle, Trade
 from velas_cryptofeed._errors import BadMessage
 
-__all__ = ["book_ticker", "candle", "trade", "trade_numbers"]
+__all__ = ["TradeNames", "book_ticker", "candle", "trade"]
 
 _MS_FROM = 1e11  # a time above this is in ms already: some parsers pass the venue's on
 _UNKNOWN = Decimal("NaN")
+
+
+class TradeNames:
+    """Makes up ids for trades that have none: what two sockets say twice has one name.
+
+    It consists of what is known of the trade, and of a number where several of the same
+    moment are alike. One for each connection, as each counts from its own beginning.
+    """
+
+    def __init__(self) -> None:
+        self._moments: dict[str, float] = {}  # the last of each symbol
+        self._alike: dict[str, Counter[str]] = {}
+
+    def of(self, event: Any, symbol: str, at_ms: int) -> str:
+        """Return the name of a cryptofeed Trade."""
+        if self._moments.get(symbol) != event.timestamp:
+            self._moments[symbol], self._alike[symbol] = event.timestamp, Counter()
+        name = f"{at_ms}-{event.side}-{event.price}-{event.amount}"
+        self._alike[symbol][name] += 1
+        return f"{name}-{self._alike[symbol][name]}"
 
 
 def candle(event: Any, symbol: str, interval: Interval) -> Candle:
@@ -45,18 +64,17 @@ def candle(event: Any, symbol: str, interval: Interval) -> Candle:
     )
 
 
-def trade(event: Any, symbol: str, numbers: Iterator[int]) -> Trade:
+def trade(event: Any, symbol: str, names: TradeNames) -> Trade:
     """Return the trade of a cryptofeed Trade.
 
-    A numeric id becomes an int. Where the venue has none, `numbers` makes one up that
-    says nothing but that the trades differ.
+    A numeric id becomes an int. Where the venue has none, `names` makes one up.
 
     Raises:
         BadMessage: a price, amount or time that is no finite number.
     """
     at = _ms(event.timestamp)
     given = event.id
-    name: int | str = f"{at}-{next(numbers)}" if given in (None, "") else str(given)
+    name: int | str = names.of(event, symbol, at) if given in (None, "") else str(given)
     if isinstance(name, str) and name.isascii() and name.isdigit():
         name = int(name)
     return Trade(
@@ -67,11 +85,6 @@ def trade(event: Any, symbol: str, numbers: Iterator[int]) -> Trade:
         quantity=_decimal(event.amount),
         is_buyer_maker=event.side == "sell",
     )
-
-
-def trade_numbers() -> Iterator[int]:
-    """Return the source of numbers for trades without an id."""
-    return count(1)
 
 
 def book_ticker(event: Any, symbol: str) -> BookTicker:

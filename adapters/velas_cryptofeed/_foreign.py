@@ -142,7 +142,7 @@ class _Dialer:
     def _callbacks(self, tally: _Tally) -> dict[str, Any]:
         feed, ours = self.feed, {name: one for one, name in self.names.by_symbol.items()}
         interval = None if self.interval is None else Interval(self.interval)
-        numbers = _events.trade_numbers()
+        made_up = _events.TradeNames()
 
         def symbol(event: Any) -> str:
             if event.symbol not in ours:
@@ -158,7 +158,7 @@ class _Dialer:
                 await later
 
         async def trade(event: Any, _received_s: float) -> None:
-            one = _events.trade(event, symbol(event), numbers)
+            one = _events.trade(event, symbol(event), made_up)
             tally.events += 1
             later = feed.deliver_trade(one)
             if later is not None:

@@ -228,6 +228,28 @@ async def test_generic_rotation_in_a_quiet_market_happens_all_the_same(
         await heard.until(lambda: "Rotated" in heard.names)
 
 
+@attrs.frozen
+class Unnamed:
+    """A cryptofeed Trade of a venue without ids."""
+
+    timestamp: float
+    price: Decimal = Decimal("1.5")
+    amount: Decimal = Decimal(2)
+    side: str = "buy"
+    id: None = None
+
+
+def test_trades_without_ids_are_named_alike_by_two_sockets_and_differ() -> None:
+    from velas_cryptofeed._events import TradeNames, trade
+
+    said = [Unnamed(1.0), Unnamed(1.5), Unnamed(1.5), Unnamed(1.5, side="sell"), Unnamed(2.0)]
+    old, fresh = TradeNames(), TradeNames()
+    first = [trade(one, "BTC/USDT", old).id for one in said]
+    again = [trade(one, "BTC/USDT", fresh).id for one in said[1:]]
+    assert len(set(first)) == len(said)
+    assert again == first[1:]
+
+
 def test_book_ticker_of_other_venues_has_no_quantities() -> None:
     from velas_cryptofeed._events import book_ticker
 
