@@ -84,7 +84,37 @@ async def test_room_counts_what_must_be_kept_alone() -> None:
     assert mailbox.room == 1
 
 
-@pytest.mark.parametrize("put", ["put", "put_latest", "close"])
+async def test_notes_take_no_room_and_keep_their_place() -> None:
+    mailbox: Mailbox[str] = Mailbox(1)
+    assert not mailbox.put_note("note 1", "key", 2)
+    mailbox.put("kept")
+    assert not mailbox.put_note("note 2", "key", 2)
+    assert (mailbox.room, len(mailbox)) == (0, 3)
+    assert await emptied(mailbox) == ["note 1", "kept", "note 2"]
+
+
+async def test_notes_of_a_key_wait_the_newest_only() -> None:
+    mailbox: Mailbox[str] = Mailbox(10)
+    mailbox.put_note("a 1", "a", 2)
+    mailbox.put_note("b 1", "b", 2)
+    mailbox.put_note("a 2", "a", 2)
+    assert mailbox.put_note("a 3", "a", 2)
+    assert (len(mailbox), mailbox.conflated) == (3, 0)
+    assert await emptied(mailbox) == ["b 1", "a 2", "a 3"]
+    assert len(mailbox) == 0
+
+
+async def test_notes_that_nobody_takes_do_not_make_the_queue_grow() -> None:
+    mailbox: Mailbox[str] = Mailbox(10)
+    mailbox.put_latest("forming", "key")
+    for number in range(10_000):
+        mailbox.put_note(f"note {number}", "key", 3)
+    assert len(mailbox) == 4
+    assert len(mailbox._queue) < 100
+    assert await emptied(mailbox) == ["forming", "note 9997", "note 9998", "note 9999"]
+
+
+@pytest.mark.parametrize("put", ["put", "put_latest", "put_note", "close"])
 async def test_drain_waits_and_is_woken(put: str) -> None:
     mailbox: Mailbox[str] = Mailbox(10)
     found: list[str] = []
@@ -100,6 +130,8 @@ async def test_drain_waits_and_is_woken(put: str) -> None:
         mailbox.put("a")
     elif put == "put_latest":
         mailbox.put_latest("a", "key")
+    elif put == "put_note":
+        mailbox.put_note("a", "key", 1)
     else:
         expected = []
     mailbox.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,10 @@ from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Trade
 from velas.status import (
     CandleRevised,
+    CandleUnconfirmed,
+    ConnectionStatus,
     ConsumerSlow,
+    GapEvent,
     SeriesStatus,
     Status,
     StoreFailed,
@@ -36,7 +39,7 @@ Said = Candle | Trade | BookTicker | Status
 
 _LOG = logging.getLogger(__name__)
 _THREADS = 4  # a store locks one series at a time, and waits for the disk
-_SPARE = 1_000  # statuses may exceed the room for data by so many
+_ALIKE = 10  # statuses of one kind and series, or connection, that may wait: the newest
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 
@@ -169,10 +172,8 @@ class Outlet:
             self._put_status(StoreRecovered(**self._about(key)))
 
     def _put_status(self, status: Status) -> None:
-        if self._mailbox.room <= -_SPARE:
-            self._counters["statuses_dropped"] += 1
-        else:
-            self._mailbox.put(status)
+        if self._mailbox.put_note(status, _topic(status), _ALIKE):
+            self._counters["statuses_conflated"] += 1
 
     def _keep(self, key: Key, item: Candle | Status) -> None:
         box = self._box(key)
@@ -235,3 +236,18 @@ class Outlet:
                 self._mailbox.put(item, overtakes=box.key)
             else:
                 self._put_status(item)
+
+
+def _topic(status: Status) -> Hashable:
+    # what two statuses have in common of which the newer may stand for both
+    if isinstance(status, GapEvent):
+        about: Hashable = (status.channel, status.symbol, status.interval, status.start_ms)
+    elif isinstance(status, CandleRevised):
+        about = (status.symbol, status.interval, status.before.timestamp)
+    elif isinstance(status, CandleUnconfirmed):
+        about = (status.symbol, status.interval, status.candle.timestamp)
+    elif isinstance(status, SeriesStatus):
+        about = (status.channel, status.symbol, status.interval)
+    else:
+        about = status.connection if isinstance(status, ConnectionStatus) else None
+    return type(status), about
