@@ -138,12 +138,17 @@ class Outlet:
         self.say(ConsumerSlow(at_ms=self._clock.now_ms(), waiting=waiting, what=what))
 
     async def finish(self) -> None:
-        """Store what was accepted, then close the mailbox; may be called again."""
+        """Store what was accepted, then close the mailbox; may be called again.
+
+        When it returns nobody is in the store any more on behalf of `append`.
+        """
         self._finishing.set()
         tasks = [box.task for box in self._boxes.values() if box.task is not None]
         try:
             if tasks:  # not gather: it would cancel what is being stored along with its caller
                 await asyncio.wait(tasks)
+            if self._threads is not None:  # a thread goes on when who asked is cancelled
+                await asyncio.to_thread(self._threads.shutdown)
         finally:
             if self._threads is not None:
                 self._threads.shutdown(wait=False)
