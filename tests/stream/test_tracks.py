@@ -147,6 +147,17 @@ def test_candle_track_holds_a_bounded_number_behind_a_hole() -> None:
     assert one.next_ms == 1_000 * MINUTE
 
 
+def test_candle_track_releases_no_more_than_asked_and_the_rest_later() -> None:
+    one = track()
+    for slot in range(1, 10):
+        one.close(candle(slot))
+    assert [got.sequence for got in one.close(candle(0), 4)] == [1, 2, 3, 4]
+    assert one.ready
+    assert [got.sequence for got in one.release(0)] == []
+    assert [got.sequence for got in one.release()] == [5, 6, 7, 8, 9, 10]
+    assert not one.ready
+
+
 def test_candle_track_memory_is_bounded_and_follows_a_revision() -> None:
     one = track(memory=3)
     for slot in range(5):
@@ -168,6 +179,18 @@ def test_trade_track_any_order_delivers_the_contiguous_beginning(told: list[int]
         while dense in told:
             dense += 1
         assert delivered == list(range(told[0], dense))
+
+
+def test_trade_track_releases_no_more_than_asked_and_the_rest_later() -> None:
+    one = TradeTrack("BTC/USDT", contiguous=True, counters=Counter())
+    one.take(trade(1))
+    for number in range(3, 10):
+        one.take(trade(number))
+    assert [got.id for got in one.take(trade(2), 3)] == [2, 3, 4]
+    assert one.ready
+    assert [got.id for got in one.skip(5, 0)] == []
+    assert [got.id for got in one.release()] == [5, 6, 7, 8, 9]
+    assert not one.ready
 
 
 def test_trade_track_tombstone_behind_a_hole_is_not_delivered() -> None:

@@ -58,6 +58,11 @@ class CandleTrack:
         """The open time of the first closed candle that waits behind a hole."""
         return min(self._held, default=None)
 
+    @property
+    def ready(self) -> bool:
+        """Whether closed candles are held that nothing is missing in front of."""
+        return self.open and self.next_ms in self._held
+
     def update(self, candle: Candle) -> bool:
         """Take a forming candle; say whether it is news to be delivered now."""
         if candle.timestamp != self.next_ms:
@@ -71,32 +76,36 @@ class CandleTrack:
         self.forming = candle
         return self.open
 
-    def close(self, candle: Candle) -> Sequence[Candle]:
-        """Take a closed candle; return the closed ones that can be delivered now, in order."""
+    def close(self, candle: Candle, most: int | None = None) -> Sequence[Candle]:
+        """Take a closed candle; return what `release` does."""
         open_ms = self.interval.floor(candle.timestamp)
         if open_ms < self.next_ms:
             self._again(candle)
             return _NOTHING
         self.seen_ms = max(self.seen_ms, open_ms)
         self._hold(open_ms, candle)
-        return self.release()
+        return self.release(most)
 
-    def release(self) -> Sequence[Candle]:
-        """Return the held candles that nothing is missing in front of, in order."""
-        if not self.open or self.next_ms not in self._held:
+    def release(self, most: int | None = None) -> Sequence[Candle]:
+        """Return the held candles that nothing is missing in front of, in order.
+
+        What is more than `most` stays held.
+        """
+        if not self.ready:
             return _NOTHING
-        released = []
-        while (candle := self._held.pop(self.next_ms, None)) is not None:
-            released.append(self._accept(candle))
+        released: list[Candle] = []
+        limit = len(self._held) if most is None else most
+        while len(released) < limit and self.next_ms in self._held:
+            released.append(self._accept(self._held.pop(self.next_ms)))
         self._catch_up()
         return released
 
-    def skip(self, end_ms: int) -> Sequence[Candle]:
+    def skip(self, end_ms: int, most: int | None = None) -> Sequence[Candle]:
         """Leave out what opens before `end_ms`; return what can be delivered then."""
         self.next_ms = max(self.next_ms, end_ms)
         self.forming = None
         self._held = {open_ms: one for open_ms, one in self._held.items() if open_ms >= end_ms}
-        released = self.release()
+        released = self.release(most)
         self._catch_up()
         return released
 

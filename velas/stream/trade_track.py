@@ -44,8 +44,13 @@ class TradeTrack:
         """The first id that waits behind a hole."""
         return min(self._held, default=None)
 
-    def take(self, trade: Trade) -> Sequence[Trade]:
-        """Take a trade; return those that can be delivered now, in order."""
+    @property
+    def ready(self) -> bool:
+        """Whether trades are held that nothing is missing in front of."""
+        return self.next_id in self._held
+
+    def take(self, trade: Trade, most: int | None = None) -> Sequence[Trade]:
+        """Take a trade; return those that can be delivered now, in order, at most `most`."""
         number = trade.id
         if not self.contiguous or not isinstance(number, int):
             return self._once(trade)
@@ -62,12 +67,16 @@ class TradeTrack:
             self.last = trade
             return (trade,) if trade.quantity else _NOTHING
         self._held[number] = trade
-        return self.release()
+        return self.release(most)
 
-    def release(self) -> Sequence[Trade]:
-        """Return the held trades that nothing is missing in front of, in order."""
-        released = []
-        while self.next_id is not None:
+    def release(self, most: int | None = None) -> Sequence[Trade]:
+        """Return the held trades that nothing is missing in front of, in order.
+
+        What is more than `most` stays held.
+        """
+        released: list[Trade] = []
+        limit = len(self._held) if most is None else most
+        while self.next_id is not None and len(released) < limit:
             trade = self._held.pop(self.next_id, None)
             if trade is None:
                 break
@@ -77,11 +86,11 @@ class TradeTrack:
                 released.append(trade)
         return released
 
-    def skip(self, end_id: int) -> Sequence[Trade]:
+    def skip(self, end_id: int, most: int | None = None) -> Sequence[Trade]:
         """Leave out the ids below `end_id`; return what can be delivered then."""
         self.next_id = max(self.next_id or 0, end_id)
         self._held = {number: one for number, one in self._held.items() if number >= end_id}
-        return self.release()
+        return self.release(most)
 
     def _hold(self, number: int, trade: Trade) -> None:
         if number in self._held:
