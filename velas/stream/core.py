@@ -179,7 +179,7 @@ class Core:
         await self._warmth.patience(series, done)
         series.track.open = True
         series.opened_ms = self._time.now_ms()
-        self._intake.release(series, series.track.release())
+        self._intake.release_candles(series)
         if series.track.forming is not None:
             self._outlet.forming(series.track.forming, series.track.key)
 
@@ -310,9 +310,10 @@ class Core:
     def _look_candles(self, series: Series[CandleTrack], roomy: bool) -> None:
         track = series.track
         if series.parked:
-            if not roomy:
+            if not roomy or self._outlet.behind(track.key):
                 return
             series.parked = False
+            self._intake.release_candles(series)
         if not track.open:
             return
         self._silence.look(series)

@@ -22,8 +22,9 @@ _DOUBT_MS = 30_000  # how long after its end REST may still be behind the socket
 class Intake:
     """Takes what socket, polling and repair say about a series.
 
-    When the bot has left no room, a series is parked: what comes is not taken, and asked
-    for again by REST when there is room. So nothing is lost, and nothing piles up.
+    When the bot has left no room, or the store is too far behind, a series is parked: what
+    comes is not taken, and asked for again by REST when there is room; what was held behind
+    a hole stays held. So nothing is lost, and nothing piles up.
     """
 
     def __init__(self, outlet: Outlet, gaps: Gaps, time: VenueTime, counters: Counter[str]) -> None:
@@ -43,58 +44,77 @@ class Intake:
             return
         if track.interval.end_of(candle.timestamp) > self._time.now_ms() + _AHEAD_MS:
             self._counters["closed_early"] += 1  # REST will say what it was in the end
-        elif series.parked or self._outlet.room <= 0:
+            return
+        room = self._outlet.room_for(track.key)
+        if series.parked or room <= 0:
             track.seen_ms = max(track.seen_ms, track.interval.floor(candle.timestamp))
             self._park(series)
         elif self._final(track, candle):
-            self.release(series, track.close(candle))
+            self._send_candles(series, track.close(candle, room))
 
-    def release(self, series: Series[CandleTrack], candles: Sequence[Candle]) -> None:
-        """Send closed candles on, and the forming one that waited behind them."""
+    def release_candles(self, series: Series[CandleTrack]) -> None:
+        """Send on what is held and nothing is missing in front of, if there is room."""
         track = series.track
-        for candle in candles:
-            self._outlet.candle(candle, track.key)
-        if candles:
-            self._counters["closed"] += len(candles)
-            if track.forming is not None:
-                self._outlet.forming(track.forming, track.key)
-            if series.gap is not None:
-                self._gaps.settle(series)
+        self._send_candles(series, track.release(self._outlet.room_for(track.key)))
 
     def skip_candles(self, series: Series[CandleTrack], end_ms: int, reason: str) -> None:
         """Declare what is missing before `end_ms` absent and go on behind it."""
         self._gaps.give_up(series, end_ms, reason)
-        self.release(series, series.track.skip(end_ms))
+        track = series.track
+        self._send_candles(series, track.skip(end_ms, self._outlet.room_for(track.key)))
         self._gaps.settle(series)
 
     def trade(self, series: Series[TradeTrack], trade: Trade) -> None:
         """Take a trade."""
-        if series.parked or self._outlet.room <= 0:
+        room = self._outlet.room
+        if series.parked or room <= 0:
             if series.track.contiguous:
                 self._park(series)
             else:
                 self._counters["trades_lost"] += 1
                 self._outlet.say_slow()
             return
-        released = series.track.take(trade)
-        for one in released:
-            self._outlet.trade(one)
-        self._counters["trades"] += len(released)
-        if series.gap is not None:
-            self._gaps.settle(series)
+        self._send_trades(series, series.track.take(trade, room), room)
+
+    def release_trades(self, series: Series[TradeTrack]) -> None:
+        """Send on what is held and nothing is missing in front of, if there is room."""
+        room = self._outlet.room
+        self._send_trades(series, series.track.release(room), room)
 
     def skip_trades(self, series: Series[TradeTrack], end_id: int, reason: str) -> None:
         """Declare the missing ids below `end_id` absent and go on behind them."""
         self._gaps.give_up(series, end_id, reason)
-        for released in series.track.skip(end_id):
-            self._outlet.trade(released)
-            self._counters["trades"] += 1
+        room = self._outlet.room
+        self._send_trades(series, series.track.skip(end_id, room), room)
         self._gaps.settle(series)
 
     def book_ticker(self, series: Series[TickerTrack], ticker: BookTicker) -> None:
         """Take a book ticker."""
         if series.track.take(ticker):
             self._outlet.book_ticker(ticker)
+
+    def _send_candles(self, series: Series[CandleTrack], candles: Sequence[Candle]) -> None:
+        track = series.track
+        for candle in candles:
+            self._outlet.candle(candle, track.key)
+        if candles:
+            self._counters["closed"] += len(candles)
+            if track.forming is not None:  # it waited behind them
+                self._outlet.forming(track.forming, track.key)
+            if series.gap is not None:
+                self._gaps.settle(series)
+        if track.ready:
+            self._park(series)
+
+    def _send_trades(self, series: Series[TradeTrack], trades: Sequence[Trade], room: int) -> None:
+        for trade in trades:
+            self._outlet.trade(trade)
+        count = len(trades)
+        self._counters["trades"] += count
+        if series.gap is not None:
+            self._gaps.settle(series)
+        if count >= room and series.track.ready:
+            self._park(series)
 
     def _plausible(self, track: CandleTrack, candle: Candle) -> bool:
         if candle.timestamp > self._time.now_ms() + _AHEAD_MS:
@@ -122,4 +142,5 @@ class Intake:
     def _park(self, series: Series[CandleTrack] | Series[TradeTrack]) -> None:
         if not series.parked:
             series.parked = True
-            self._outlet.say_slow()
+            if self._outlet.room <= 0:  # else it is the store that is behind
+                self._outlet.say_slow()

@@ -39,26 +39,41 @@ Said = Candle | Trade | BookTicker | Status
 
 _LOG = logging.getLogger(__name__)
 _THREADS = 4  # a store locks one series at a time, and waits for the disk
+_BACKLOG = 1_000  # candles of one series that may wait for a store that is behind
 _ALIKE = 10  # statuses of one kind and series, or connection, that may wait: the newest
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_OF_CANDLES = (GapEvent, CandleRevised, CandleUnconfirmed)
 
 
 @attrs.define(eq=False)
 class _Box:
-    """What one series has said that is not durable yet, in order."""
+    """What one series has said that is not delivered yet, in order.
+
+    The first `durable` items are stored. For the first `promised` candles there is room
+    with the bot; others, which came while the store was at work, must wait for it.
+    """
 
     key: Key
     items: deque[Candle | Status] = attrs.Factory(deque)
+    durable: int = 0
+    promised: int = 0
     forming: Candle | None = None
     task: asyncio.Task[None] | None = None
+    storing: bool = False
     failed: bool = False
+
+    @property
+    def backlog(self) -> int:
+        return len(self.items) - self.promised
 
 
 class Outlet:
     """Takes what the tracks release, stores closed candles, fills the mailbox.
 
-    With a store nothing of a series overtakes a closed candle that is not durable yet.
-    Storing that fails is told as `StoreFailed` and tried again; other series go on.
+    With a store no data of a series overtake a closed candle that is not durable yet.
+    Storing that fails is told as `StoreFailed` and tried again; other series go on: what
+    waits for the store takes nothing of the room that the bot leaves. Nor do statuses; the
+    newest of a kind wait for each series and connection.
     """
 
     def __init__(
@@ -69,7 +84,8 @@ class Outlet:
         self._clock = clock
         self._counters = counters
         self._boxes: dict[Key, _Box] = {}
-        self._waiting = 0
+        self._waiting = 0  # items in boxes
+        self._promised = 0  # candles among them for which the bot has room
         self._told_slow = False
         self._finishing = asyncio.Event()
         self._threads = ThreadPoolExecutor(_THREADS, "velas-store") if store is not None else None
@@ -78,7 +94,17 @@ class Outlet:
     def room(self) -> int:
         """How many closed candles and trades can be taken before the bot must catch up."""
         mailbox = self._mailbox  # asked for every trade
-        return mailbox.size - mailbox.kept - self._waiting
+        return mailbox.size - mailbox.kept - self._promised
+
+    def room_for(self, key: Key) -> int:
+        """How many closed candles of a series can be taken before bot or store catch up."""
+        box = self._boxes.get(key)
+        return self.room if box is None else min(self.room, _BACKLOG - box.backlog)
+
+    def behind(self, key: Key) -> bool:
+        """Whether so much of a series waits for the store that none is to be asked for again."""
+        box = self._boxes.get(key)
+        return box is not None and box.backlog > _BACKLOG // 2
 
     @property
     def roomy(self) -> bool:
@@ -92,8 +118,14 @@ class Outlet:
         """Deliver a closed candle, once it is durable."""
         if self._store is None:
             self._mailbox.put(candle, overtakes=key)
-        else:
-            self._keep(key, candle)
+            return
+        box = self._box(key)
+        if box.forming is not None and box.forming.timestamp <= candle.timestamp:
+            box.forming = None
+        if not box.storing:
+            box.promised += 1
+            self._promised += 1
+        self._keep(box, candle)
 
     def forming(self, candle: Candle, key: Key) -> None:
         """Deliver a forming candle, unless a newer one comes before the bot asks."""
@@ -112,15 +144,11 @@ class Outlet:
         self._mailbox.put_latest(ticker, ticker.symbol)
 
     def say(self, status: Status) -> None:
-        """Deliver a status; one of a series keeps its place among that series' candles."""
-        if isinstance(status, SeriesStatus):
-            key = (status.symbol, status.interval)
-            box = self._boxes.get(key)
-            if isinstance(status, CandleRevised) and self._store is not None:
-                self._keep(key, status)
-                return
-            if box is not None and box.items:
-                self._keep(key, status)
+        """Deliver a status; one about candles keeps its place among them."""
+        if isinstance(status, _OF_CANDLES) and self._store is not None:
+            box = self._box((status.symbol, status.interval))
+            if box.items or isinstance(status, CandleRevised):
+                self._keep(box, status)
                 return
         self._put_status(status)
 
@@ -180,8 +208,7 @@ class Outlet:
         if self._mailbox.put_note(status, _topic(status), _ALIKE):
             self._counters["statuses_conflated"] += 1
 
-    def _keep(self, key: Key, item: Candle | Status) -> None:
-        box = self._box(key)
+    def _keep(self, box: _Box, item: Candle | Status) -> None:
         box.items.append(item)
         self._waiting += 1
         if box.task is None:
@@ -195,30 +222,39 @@ class Outlet:
 
     async def _commit(self, box: _Box) -> None:
         pause_s = _PAUSE_S
+        box.storing = True
         try:
             while box.items:
-                batch = list(box.items)
-                if await self._stored(box, batch):
-                    self._deliver(box, batch)
+                if box.durable or await self._stored(box):
+                    self._deliver(box)
                     pause_s = _PAUSE_S
+                    if box.durable:
+                        await until(self._finishing, self._clock, _PAUSE_S)
                 elif self._finishing.is_set():
                     return
                 else:
+                    self._break_promise(box)
                     await until(self._finishing, self._clock, pause_s)
                     pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         finally:
-            box.task = None
+            box.task, box.storing = None, False
         forming, box.forming = box.forming, None
         if forming is not None:
             self._mailbox.put_latest(forming, box.key)
 
-    async def _stored(self, box: _Box, batch: Sequence[Candle | Status]) -> bool:
-        rows = [item.after if isinstance(item, CandleRevised) else item for item in batch]
+    async def _stored(self, box: _Box) -> bool:
+        rows = [item.after if isinstance(item, CandleRevised) else item for item in box.items]
         try:
             await self.append([row for row in rows if isinstance(row, Candle)], box.key)
         except Exception:  # told; whatever it is, the candle is not durable
             return False
+        box.durable = len(rows)
         return True
+
+    def _break_promise(self, box: _Box) -> None:
+        # the bot's room is for what can be delivered
+        self._promised -= box.promised
+        box.promised = 0
 
     def _tell_failure(self, box: _Box, error: Exception) -> None:
         if not box.failed:
@@ -233,14 +269,26 @@ class Outlet:
         now_ms = self._clock.now_ms()
         return {"at_ms": now_ms, "channel": "candles", "symbol": symbol, "interval": interval}
 
-    def _deliver(self, box: _Box, batch: Sequence[Candle | Status]) -> None:
-        for item in batch:
-            box.items.popleft()
-            self._waiting -= 1
-            if isinstance(item, Candle):
+    def _deliver(self, box: _Box) -> None:
+        while box.durable:
+            item = box.items[0]
+            if not isinstance(item, Candle):
+                self._put_status(item)
+            elif self._has_room(box):
                 self._mailbox.put(item, overtakes=box.key)
             else:
-                self._put_status(item)
+                break
+            box.items.popleft()
+            box.durable -= 1
+            self._waiting -= 1
+
+    def _has_room(self, box: _Box) -> bool:
+        if box.promised:
+            box.promised -= 1
+            self._promised -= 1
+            return True
+        # a backlog leaves half of the room to what is new
+        return self.room > self._mailbox.size // 2 or self._finishing.is_set()
 
 
 def _topic(status: Status) -> Hashable:

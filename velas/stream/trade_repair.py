@@ -50,10 +50,12 @@ class TradeRepair:
             series.healing = self._tasks.spawn(work, f"repair of {series.name}")
 
     async def catch_up(self, series: Series[TradeTrack]) -> None:
-        """Fetch what was not taken while the bot was too slow; the newest ids included.
+        """Deliver what is held, fetch what was not taken while the bot was too slow.
 
-        Returns when they are reached, or the series is parked again.
+        The newest ids included. Returns when they are reached, or the series is parked again.
         """
+        if not series.parked:
+            self._intake.release_trades(series)
         if series.parked:
             return
         self._behind.add(series.name)  # a repair that is under way goes on until then
