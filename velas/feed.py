@@ -133,6 +133,11 @@ class FeedAdapter(ABC):
         for one in wanted(channel, symbols, intervals, CHANNELS):
             self._wanted[one] = None
 
+    @property
+    def subscribed(self) -> bool:
+        """Whether anything is subscribed."""
+        return bool(self._wanted)
+
     async def subscriptions(self) -> tuple[Subscription, ...]:
         """Return what was subscribed, by unified symbol, each once.
 

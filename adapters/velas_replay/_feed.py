@@ -107,9 +107,18 @@ class ReplayFeed(FeedAdapter):
             ConfigError: the tape is damaged, or lacks what is subscribed.
             UnknownSymbol: the exchange lists no such market.
         """
-        if not self._wanted and not self._closed:
-            self._wanted = dict.fromkeys(self.tape.header.subscriptions)
+        self._choose()
         await super().run()
+
+    async def subscriptions(self) -> tuple[Subscription, ...]:
+        """Return what was subscribed, by unified symbol; nothing was, all the tape has.
+
+        Raises:
+            ConfigError: there is no such tape, or it was recorded with another exchange.
+            UnknownSymbol: the exchange lists no such market.
+        """
+        self._choose()
+        return await super().subscriptions()
 
     async def events(self) -> AsyncIterator[Event]:
         """Iterate over what the tape holds, all of it, however slow the consumer is.
@@ -138,6 +147,10 @@ class ReplayFeed(FeedAdapter):
         """Stop; may be called again."""
         await super().aclose()
         self._time.finish()  # nobody may wait for a tape that does not run
+
+    def _choose(self) -> None:
+        if not self._wanted and not self._closed:
+            self._wanted = dict.fromkeys(self.tape.header.subscriptions)
 
     async def _drive(self, subscriptions: Sequence[Subscription]) -> None:
         self._check_recorded(subscriptions)

@@ -166,3 +166,24 @@ async def test_stream_over_a_tape_fills_the_cut_with_the_venues_own(path: Path, 
 async def test_stream_over_a_tape_is_the_same_every_time(path: Path) -> None:
     first = await asyncio.wait_for(streamed(path), 30)
     assert first == await asyncio.wait_for(streamed(path), 30)
+
+
+@tapes
+async def test_stream_over_a_tape_without_a_subscription_has_all_it_holds(path: Path) -> None:
+    feed = ReplayFeed(path)
+    kinds: Counter[type] = Counter()
+    async with Stream(feed.exchange, feed) as stream:
+        async for event in stream.events():
+            if isinstance(event, Candle | Trade | BookTicker):
+                kinds[type(event)] += 1
+    assert set(kinds) == {Candle, Trade, BookTicker}
+
+
+@tapes
+async def test_stream_over_a_tape_has_what_it_subscribed_and_no_more(path: Path) -> None:
+    feed = ReplayFeed(path)
+    async with Stream(feed.exchange, feed) as stream:
+        stream.subscribe("trades", ["BTCUSDT"])
+        found = {(type(one), one.symbol) async for one in stream.events() if isinstance(one, Trade)}
+    assert len(found) == 1
+    assert not stream._core.candles

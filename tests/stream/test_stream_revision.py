@@ -21,7 +21,7 @@ from watched import (
     venue,
 )
 
-from velas.errors import Banned, RequestTimeout
+from velas.errors import Banned, RequestTimeout, Unavailable
 from velas.status import CandleRevised, CandlesUnchecked, CandleUnconfirmed
 from velas.testing import ManualClock
 
@@ -230,3 +230,23 @@ async def test_check_that_fails_is_tried_again_a_minute_later() -> None:
         await close(at, 1, 2)
         await at.run(30.0)
         assert revised(at) == [0]
+
+
+async def test_candles_that_rest_gave_long_after_their_end_are_not_asked_for_again() -> None:
+    async with live() as at:
+        at.feed.say(at.venue.candle(FIRST))
+
+        def away(what: str) -> None:
+            raise Unavailable("away")
+
+        at.venue.fault = away
+        await at.run(600.0)
+        at.venue.fault = lambda what: None
+        at.feed.connect()
+        await at.run(120.0)
+        assert len(at.closed()) == 12
+        asked = at.venue.asked.count("candles")
+        at.feed.say(at.venue.candle(FIRST + 12 * MINUTE))
+        await at.run(5.0)
+        assert at.stream.counters["checked"] <= 4  # the first, and what came by REST at once
+        assert asked

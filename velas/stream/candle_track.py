@@ -40,6 +40,7 @@ class CandleTrack:
         self.unchecked = Unchecked(symbol, interval)  # not compared with REST yet
         self._memory: deque[Candle] = deque(maxlen=memory)
         self._held: dict[int, Candle] = {}
+        self._final: set[int] = set()  # of those held
         self._later: Candle | None = None
         self._counters = counters
 
@@ -76,14 +77,21 @@ class CandleTrack:
         self.forming = candle
         return self.open
 
-    def close(self, candle: Candle, most: int | None = None) -> Sequence[Candle]:
-        """Take a closed candle; return what `release` does."""
+    def close(
+        self, candle: Candle, most: int | None = None, *, final: bool = False
+    ) -> Sequence[Candle]:
+        """Take a closed candle; return what `release` does.
+
+        One that is `final` need not be compared with what REST says later.
+        """
         open_ms = self.interval.floor(candle.timestamp)
         if open_ms < self.next_ms:
             self._again(candle)
             return _NOTHING
         self.seen_ms = max(self.seen_ms, open_ms)
         self._hold(open_ms, candle)
+        if final and self._held.get(open_ms) is candle:
+            self._final.add(open_ms)
         return self.release(most)
 
     def release(self, most: int | None = None) -> Sequence[Candle]:
@@ -105,6 +113,7 @@ class CandleTrack:
         self.next_ms = max(self.next_ms, end_ms)
         self.forming = None
         self._held = {open_ms: one for open_ms, one in self._held.items() if open_ms >= end_ms}
+        self._final &= self._held.keys()
         released = self.release(most)
         self._catch_up()
         return released
@@ -136,7 +145,10 @@ class CandleTrack:
         self.sequence += 1
         delivered = attrs.evolve(candle, sequence=self.sequence)
         self._memory.append(delivered)
-        self.unchecked.add(delivered)
+        if self.next_ms in self._final:
+            self._final.discard(self.next_ms)
+        else:
+            self.unchecked.add(delivered)
         self.next_ms = self.interval.next_open(self.next_ms)
         self.seen_ms = max(self.seen_ms, self.next_ms)
         self.forming = None
@@ -168,6 +180,7 @@ class CandleTrack:
             if open_ms > last:
                 return
             del self._held[last]
+            self._final.discard(last)
         self._held[open_ms] = candle
 
     def _again(self, candle: Candle) -> None:

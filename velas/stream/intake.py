@@ -50,7 +50,10 @@ class Intake:
             track.seen_ms = max(track.seen_ms, track.interval.floor(candle.timestamp))
             self._park(series)
         elif self._final(track, candle):
-            self._send_candles(series, track.close(candle, room))
+            final = candle.source == "rest" and self._time.settled_ms() >= track.interval.end_of(
+                candle.timestamp
+            )
+            self._send_candles(series, track.close(candle, room, final=final))
 
     def release_candles(self, series: Series[CandleTrack]) -> None:
         """Send on what is held and nothing is missing in front of, if there is room."""

@@ -17,10 +17,10 @@ from velas.status import CandleRevised, CandlesUnchecked, CandleUnconfirmed
 from velas.stream.candle_track import CandleTrack
 from velas.stream.desk import Desk
 from velas.stream.series import Series
+from velas.stream.venue_time import SETTLED_MS
 
 __all__ = ["Revision"]
 
-_SETTLED_MS = 10_000  # after its end a candle is final at REST, too
 _EVERY_S = 60.0
 _SOON_S = 10.0  # if there is a doubt, or more than one request can check
 _AT_ONCE = 4
@@ -73,12 +73,12 @@ class Revision:
     def reach(self, interval: Interval) -> int:
         """Return how many candles, of those stored last, an earlier run may not have checked."""
         period_s = max(_EVERY_S, self._gap_s() * len(self._candles))
-        unchecked = int(period_s * 1000 + _SETTLED_MS) // interval.length_ms
+        unchecked = int(period_s * 1000 + SETTLED_MS) // interval.length_ms
         return min(_TAIL + unchecked, self._exchange.capabilities.page_rows)
 
     def settled(self, track: CandleTrack) -> int:
         """Return the open time from which on REST may say otherwise later."""
-        return track.interval.floor(self._time.now_ms() - _SETTLED_MS)
+        return track.interval.floor(self._time.settled_ms())
 
     def reached(self, track: CandleTrack) -> int:
         """Return the open time from which on REST has candles at all."""

@@ -197,8 +197,10 @@ class Stream:
             raise FeedError(
                 "the stream has been started already; one loop over events() is all it has"
             )
-        if isinstance(self._feed, FeedAdapter):  # subscribed before it was handed over
-            for one in await self._feed.subscriptions():
+        feed = self._feed
+        if isinstance(feed, FeedAdapter) and (feed.subscribed or not self._wanted):
+            # subscribed before it was handed over; a recording, if nothing is, has what it has
+            for one in await feed.subscriptions():
                 self._wanted.setdefault(one, None)
         if not self._wanted:
             raise FeedError("nothing is subscribed")

@@ -10,7 +10,9 @@ from velas.clock import Clock
 if TYPE_CHECKING:
     from velas.protocols import Exchange
 
-__all__ = ["VenueTime"]
+__all__ = ["SETTLED_MS", "VenueTime"]
+
+SETTLED_MS = 10_000  # after its end a candle is final at REST, too
 
 _MARGIN_MS = 2_000
 _EVERY_S = 60.0
@@ -69,6 +71,10 @@ class VenueTime:
     def now_ms(self) -> int:
         """Return the venue's time."""
         return self._server_ms + int((self._clock.monotonic_s() - self._at_s) * 1000)
+
+    def settled_ms(self) -> int:
+        """Return up to when what REST says of closed candles is its last word."""
+        return self.now_ms() - SETTLED_MS
 
     def served_ms(self) -> int:
         """Return up to when the venue's REST side has closed its candles."""
