@@ -55,7 +55,8 @@ class _Counting(BinanceSpot):
         except ExchangeError:
             self.failed += 1
             raise
-        self.pages.append(_Page(who, wanted.get("start_ms") or 0, self.clock.now_ms()))
+        now_ms = self.clock.now_ms()  # the newest, where no start is named
+        self.pages.append(_Page(who, wanted.get("start_ms") or now_ms, now_ms))
         return frame
 
     async def fetch_forming_candle(self, symbol: str, interval: Any) -> Candle | None:

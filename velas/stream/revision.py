@@ -62,7 +62,10 @@ class Revision:
         track = series.track
         now_s = self._clock.monotonic_s()
         self._bound(series)
-        if len(track.unchecked) and track.key not in self._busy and series.healing is None:
+        if series.healing is not None:
+            series.healed_s = now_s
+        calm = now_s >= series.healed_s + _SOON_S  # what is missing goes first, of all series
+        if calm and len(track.unchecked) and track.key not in self._busy:
             if not series.checked_s:  # the first checks of many series are spread
                 series.checked_s = now_s - _EVERY_S * series.phase
             if self._due(series, now_s):

@@ -91,6 +91,7 @@ class Series(Generic[TrackT]):
     rotate_pause_s: float = FIRST_ROTATE_PAUSE_S
     phase: float = attrs.Factory(random.random)  # spreads what all series do in turn
     checked_s: float = 0.0
+    healed_s: float = float("-inf")
     doubted: tuple[int, int] | None = None  # a range that one answer had nothing in
 
     @property
