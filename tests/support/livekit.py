@@ -39,6 +39,7 @@ class Heard:
     venue: StandInVenue
     stream: Stream
     events: list[Any] = attrs.Factory(list)
+    at_ms: list[int] = attrs.Factory(list)  # when each came, by the venue's clock
     open_sockets: int = 0
 
     def closed(self, symbol: str, interval: str) -> list[Candle]:
@@ -49,6 +50,14 @@ class Heard:
             and one.is_closed
             and (one.symbol, one.interval) == (symbol, interval)
         ]
+
+    def late_ms(self) -> int:
+        """Return how long after its end the latest of the closed candles came."""
+        return max(
+            at_ms - Interval(one.interval).end_of(one.timestamp)
+            for one, at_ms in zip(self.events, self.at_ms, strict=True)
+            if isinstance(one, Candle) and one.is_closed
+        )
 
     def trades(self, symbol: str) -> list[Trade]:
         return [one for one in self.events if isinstance(one, Trade) and one.symbol == symbol]
@@ -101,7 +110,7 @@ async def listen(
             for channel in channels:
                 given = intervals if channel == "candles" else ()
                 stream.subscribe(channel, symbols, intervals=given)  # type: ignore[arg-type]
-            task = asyncio.ensure_future(_consume(stream, heard.events))
+            task = asyncio.ensure_future(_consume(heard))
             side = asyncio.ensure_future(script(heard, clock)) if script else None
             await asyncio.wait(
                 {task, asyncio.ensure_future(clock.sleep(seconds))},
@@ -153,9 +162,10 @@ def check(
     return len(got)
 
 
-async def _consume(stream: Stream, events: list[Any]) -> None:
-    async for event in stream.events():
-        events.append(event)
+async def _consume(heard: Heard) -> None:
+    async for event in heard.stream.events():
+        heard.events.append(event)
+        heard.at_ms.append(heard.venue.now_ms())
 
 
 def check_trades(heard: Heard, symbol: str, *, note: str = "") -> int:
