@@ -16,7 +16,7 @@ RUN = [block for block in BLOCKS if "StandInVenue" in block]
 
 def test_readme_has_examples() -> None:
     assert len(BLOCKS) >= 4
-    assert len(RUN) == 2
+    assert len(RUN) == 3
 
 
 @pytest.mark.parametrize("code", BLOCKS)
