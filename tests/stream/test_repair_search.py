@@ -68,10 +68,20 @@ async def test_hole_longer_than_a_page_of_a_venue_whose_pages_end_is_searched_pa
 
 async def test_hole_of_one_in_front_of_a_candle_that_waits_counts_as_one() -> None:
     async with live() as at:
+        await at.run(29.0)
         at.feed.say(at.venue.candle(FIRST))
-        await at.run(95.0)
+        await at.run(1.0)
+
+        def away(what: str) -> None:
+            raise Unavailable("away")
+
+        at.venue.fault = away
+        at.feed.say(at.venue.forming(FIRST + MINUTE, 5))
+        await at.run(119.0)
         at.feed.say(at.venue.candle(FIRST + 2 * MINUTE))
-        await at.run(5.0)
+        await at.run(10.0)
+        at.venue.fault = lambda what: None
+        await at.run(20.0)
         told = [(type(one), one.missing) for one in at.told(GapEvent)]
         assert told == [(GapDetected, 1), (GapFilled, 1)]
 

@@ -253,3 +253,40 @@ async def test_feed_that_failed_once_and_speaks_again_is_connected() -> None:
         await at.run(2.0)
         await chat(at, 16)
         assert at.statuses() == ["Connected", "Disconnected", "Reconnecting", "Connected"]
+
+
+async def test_quotes_that_rest_showed_before_the_socket_spoke_prove_nothing() -> None:
+    class Quoted(LiveVenue):
+        quote = 1
+
+        async def fetch_book_ticker(self, symbol: str) -> BookTicker:
+            return self.ticker()
+
+        def ticker(self) -> BookTicker:
+            return BookTicker("BTC/USDT", Decimal(self.quote), Decimal(1), Decimal(99), Decimal(1))
+
+    async with live(venue=Quoted, subscribe=TICKER, mute_after_s=20.0) as at:
+        assert isinstance(at.venue, Quoted)
+        at.feed.say(at.venue.ticker())
+        at.feed.drop()
+        await at.run(10.0)
+        assert len(at.told(FellBack)) == 1
+        at.feed.connect()
+        at.venue.quote = 2
+        at.feed.say(at.venue.ticker())
+        await at.run(600.0)
+        assert at.told(StreamMute) == []
+        at.venue.quote = 3
+        await at.run(400.0)
+        assert len(at.told(StreamMute)) == 1
+
+
+async def test_trades_of_before_the_connection_are_no_proof_against_it() -> None:
+    async with live(subscribe=TRADES, mute_after_s=20.0) as at:
+        carried = (Subscription("trades", "BTC/USDT"),)
+        at.feed.report(Connected(at_ms=0, connection="spoken", carries=carried))
+        await at.run(600.0)
+        assert at.told(StreamMute) == []
+        at.venue.first_trade_id += 1
+        await at.run(400.0)
+        assert len(at.told(StreamMute)) == 1
