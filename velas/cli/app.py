@@ -24,6 +24,7 @@ COMMANDS = {
     "stats": "Show what is stored: rows, extent, size.",
     "gaps": "Show what is missing, and why.",
     "verify": "Prove that what is stored is whole; --repair mends.",
+    "backtests": "List results of backtests, show one, or compare two.",
     "record": "Write down what the venue's sockets say, to replay it later.",
     "exchanges": "List the venues and stores that can be used.",
     "config": "Show the effective settings and where each comes from.",
