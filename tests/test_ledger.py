@@ -288,3 +288,13 @@ def test_absence_confirmed_while_young_is_asked_about_again(path: Path) -> None:
         ledger.add_absent(*SERIES, [young], now_ms=12 * day)
         assert ledger.settled(*SERIES, now_ms=99 * day) == [old, young]
         assert ledger.absent(*SERIES) == [old, young]
+
+
+def test_unchecked_ranges_are_kept_by_series_and_removed_together() -> None:
+    one, other = ("BTCUSDT", "1m"), ("ETHUSDT", "1h")
+    with Ledger(None) as ledger:
+        ledger.set_unchecked("binance_spot", {one: (5, 9), other: (1, 2)})
+        assert ledger.unchecked("binance_spot") == {one: (5, 9), other: (1, 2)}
+        assert ledger.unchecked("kraken") == {}
+        ledger.set_unchecked("binance_spot", {one: (7, 9), other: None})
+        assert ledger.unchecked("binance_spot") == {one: (7, 9)}

@@ -335,7 +335,11 @@ def test_open_stream_is_over_the_feed_the_store_and_the_settings(
     stream: Any = velas.open_stream(settings, exchange, store, clock=clock)
     opened, feed, kept = stream.args
     assert (opened, kept, feed.kwargs["clock"]) == (exchange, store, clock)
-    assert stream.kwargs == {"settings": settings.stream, "clock": clock}
+    expected = {"settings": settings.stream, "clock": clock, "ledger": settings.db_path}
+    assert stream.kwargs == expected
+    ledger: Any = object()
+    stream = velas.open_stream(settings, exchange, store, ledger=ledger)
+    assert stream.kwargs["ledger"] is ledger
 
 
 @pytest.mark.parametrize(("name", "stored"), [(None, "binance_spot"), ("kraken", "kraken")])

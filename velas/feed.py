@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -23,7 +24,7 @@ from velas.status import CallbackFailed, Status
 if TYPE_CHECKING:
     from velas.protocols import Event, Exchange
 
-__all__ = ["CHANNELS", "FeedAdapter", "Frame", "being_cancelled", "wanted"]
+__all__ = ["CHANNELS", "CallbackFailures", "FeedAdapter", "Frame", "being_cancelled", "wanted"]
 
 CHANNELS: tuple[Channel, ...] = ("candles", "trades", "book_ticker")
 _LOG = logging.getLogger(__name__)
@@ -43,6 +44,23 @@ class Frame:
     connection: str
     received_ns: int
     data: str = ""
+
+
+class CallbackFailures:
+    """Logs what callbacks raise: the traceback once for each kind, then ever more rarely."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, type[BaseException]]] = Counter()
+
+    def log(self, logger: logging.Logger, owner: str, name: str, error: BaseException) -> None:
+        """Log that the callback `name` raised `error`."""
+        kind = name, type(error)
+        self._counts[kind] += 1
+        count = self._counts[kind]
+        if count == 1:
+            logger.error("%s: the callback %s raised", owner, name, exc_info=error)
+        elif count & (count - 1) == 0:  # 2, 4, 8 ...
+            logger.error("%s: the callback %s raised %r, %d times now", owner, name, error, count)
 
 
 def being_cancelled() -> bool:
@@ -104,6 +122,7 @@ class FeedAdapter(ABC):
         self.on_book_ticker: Callable[[BookTicker], Awaitable[None] | None] | None = None
         self.on_status: Callable[[Status], Awaitable[None] | None] | None = None
         self.on_frame: Callable[[Frame], None] | None = None  # every raw frame, for recording
+        self._failures = CallbackFailures()
         self._wanted: dict[Subscription, None] = {}
         self._queue_size = queue_size
         self._task: asyncio.Task[None] | None = None
@@ -307,7 +326,7 @@ class FeedAdapter(ABC):
 
     def _failed(self, callback: object, error: BaseException) -> None:
         name = getattr(callback, "__qualname__", repr(callback))
-        _LOG.error("%s: the callback %s raised", self.name, name, exc_info=error)
+        self._failures.log(_LOG, self.name, name, error)
         if callback is not self.on_status:
             self.report(CallbackFailed(at_ms=self.clock.now_ms(), callback=name, error=error))
 

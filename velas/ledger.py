@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,10 @@ _SCHEMA = (
     ) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS ended (
         exchange TEXT, symbol TEXT, interval TEXT, last_ms INTEGER, asked_ms INTEGER,
+        PRIMARY KEY (exchange, symbol, interval)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS unchecked (
+        exchange TEXT, symbol TEXT, interval TEXT, start_ms INTEGER, end_ms INTEGER,
         PRIMARY KEY (exchange, symbol, interval)
     ) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS ban (venue TEXT PRIMARY KEY, until_ms INTEGER, reason TEXT)",
@@ -202,6 +206,34 @@ class Ledger:
             "INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?, ?)",
             (exchange, symbol, interval, last_ms, asked_ms),
         )
+
+    def unchecked(self, exchange: str) -> dict[tuple[str, str], tuple[int, int]]:
+        """Return, by symbol and interval, where candles lie that a stream stored unchecked.
+
+        As ``[start_ms, end_ms)`` of open times; REST has not been compared with them yet.
+        """
+        rows = self._read(
+            "SELECT symbol, interval, start_ms, end_ms FROM unchecked WHERE exchange = ?",
+            (exchange,),
+        )
+        return {(symbol, interval): (start, end) for symbol, interval, start, end in rows}
+
+    def set_unchecked(
+        self, exchange: str, ranges: Mapping[tuple[str, str], tuple[int, int] | None]
+    ) -> None:
+        """Remember where unchecked candles lie, None for nowhere; all of it or nothing."""
+        with self._transaction() as db:
+            for key, found in ranges.items():
+                if found is None:
+                    db.execute(
+                        "DELETE FROM unchecked WHERE exchange = ? AND symbol = ? AND interval = ?",
+                        (exchange, *key),
+                    )
+                else:
+                    db.execute(
+                        "INSERT OR REPLACE INTO unchecked VALUES (?, ?, ?, ?, ?)",
+                        (exchange, *key, *found),
+                    )
 
     def ban_until_ms(self, venue: str) -> int:
         """Return when the last ban of this address at `venue` ends, 0 if there was none."""

@@ -174,12 +174,14 @@ def open_stream(
     exchange: Exchange,
     store: Store | None = None,
     *,
+    ledger: Ledger | None = None,
     clock: Clock | None = None,
 ) -> Stream:
     """Return the live contract over the exchange's feed; enter it with ``async with``.
 
-    With `store` every closed candle is durable before it is delivered. Errors as
-    `open_feed`, and:
+    With `store` every closed candle is durable before it is delivered, and what of it was
+    not compared with REST yet is remembered in the settings' ledger, or in `ledger`, which
+    the caller closes. Errors as `open_feed`, and:
 
     Raises:
         ConfigError: see `check_one_venue`.
@@ -191,7 +193,8 @@ def open_stream(
     feed = open_feed(settings, exchange, clock=clock)
     # a feed's clock may be made of the one given: that of a recording shows the tape's time
     clock = None if isinstance(feed, FeedAdapter) else clock
-    return Stream(exchange, feed, store, settings=settings.stream, clock=clock)
+    known = settings.db_path if ledger is None else ledger
+    return Stream(exchange, feed, store, settings=settings.stream, clock=clock, ledger=known)
 
 
 def check_one_venue(settings: Settings) -> None:

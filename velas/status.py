@@ -28,6 +28,7 @@ __all__ = [
     "Recovered",
     "RepairFailed",
     "Rotated",
+    "RowsLost",
     "SeriesStatus",
     "Status",
     "StoreFailed",
@@ -260,3 +261,11 @@ class StoreFailed(SeriesStatus):
 @attrs.frozen(kw_only=True)
 class StoreRecovered(SeriesStatus):
     """What could not be stored after a `StoreFailed` is stored now."""
+
+
+@attrs.frozen(kw_only=True)
+class RowsLost(SeriesStatus):
+    """Of `before` stored rows only `now` are there: somebody else has removed the rest."""
+
+    before: int
+    now: int

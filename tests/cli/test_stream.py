@@ -20,6 +20,7 @@ SOON = ("--seconds", "0.01")
 HOLE: dict[str, Any] = {"channel": "candles", "symbol": "BTC/USDT", "interval": "1m", "at_ms": AT}
 WHERE: dict[str, Any] = dict(HOLE)
 NOT_STORED = status.StoreFailed(error="full", **WHERE)
+GONE = status.RowsLost(before=1008, now=9, **WHERE)
 HOLE |= {"start_ms": AT, "end_ms": AT + MINUTE, "missing": 1, "reason": "socket"}
 
 
@@ -30,7 +31,7 @@ def play(monkeypatch, venue):
     def install(*script, **more) -> FakeStream:
         stream = FakeStream(script, **more)
 
-        def open_stream(settings, exchange, store=None, *, clock=None):
+        def open_stream(settings, exchange, store=None, *, ledger=None, clock=None):
             stream.store = store
             return stream
 
@@ -76,7 +77,7 @@ def test_stream_options_name_channels_symbols_and_intervals_each_once(velas, pla
 def test_stream_pairs_of_the_settings_that_are_not_listed_are_left_out_and_named(velas, play):
     stream = play()
     result = velas("stream", "--interval", "1h", *SOON)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output  # something is missing
     assert [symbols for _, symbols, _ in stream.subscribed] == [("BTC/USDT",), ("ETH/USDT",)]
     assert "velas: left out: no SOL" in result.stderr
 
@@ -244,6 +245,7 @@ def test_stream_off_a_terminal_says_statuses_and_a_summary_on_stderr(velas, play
         ([NOT_STORED, status.Recovered(after_s=1, **WHERE)], 1, "could not be stored"),
         ([NOT_STORED, candle(is_closed=False, sequence=0)], 1, "could not be stored"),
         ([NOT_STORED, candle(interval="5m")], 1, "could not be stored"),
+        ([GONE, candle()], 1, "999 rows that were stored are gone"),
         ([NOT_STORED, status.StoreRecovered(**WHERE)], 0, "0 events"),
         ([NOT_STORED, status.StoreRecovered(**WHERE), NOT_STORED], 1, "could not be stored"),
         ([status.CatchingUp(missing=9, **WHERE)], 1, "history was still being fetched"),
@@ -315,6 +317,7 @@ def test_stream_store_is_handed_over_and_what_was_added_is_said(velas, play, sto
 
     def append():
         stream.store.append(candles([AT // 3_600_000 * 3_600_000]), "BTC/USDT", "1h")
+        stream.stored["BTC/USDT", "1h"] = 1  # by itself, whatever others add
 
     stream = play(append)
     result = velas(*ONE, *SOON, "--store", "--json")

@@ -260,7 +260,7 @@ def test_board_of_a_series_that_was_not_asked_for_has_a_row_too():
         (status.CandleRevised(before=candle(), after=candle(close=2.0), **WHERE),
          "revised 2023-11-14 22:14:00: close 64001 -> 2, volume 1.5 -> 1.5"),
         (status.StoreFailed(error="full", **WHERE),
-         "NOT STORED, tried again; candles wait until it is stored: full"),
+         "NOT STORED; it will be tried again, and candles wait until then: full"),
         (status.Connected(at_ms=AT, connection="s", streams=3), "s: connected, 3 streams"),
         (status.Reconnecting(at_ms=AT, connection="s", attempt=2, delay_s=1.5),
          "s: next attempt in 1.5 s (2 failed)"),

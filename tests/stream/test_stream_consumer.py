@@ -18,6 +18,7 @@ from velas.status import (
     Connected,
     ConsumerSlow,
     Disconnected,
+    GapDetected,
     Reconnecting,
     Status,
 )
@@ -417,6 +418,68 @@ async def test_series_is_found_by_every_spelling_of_its_symbol() -> None:
 
 def test_since_that_is_no_time_is_refused() -> None:
     stream = Stream(LiveVenue(ManualClock()))  # type: ignore[arg-type]
-    for wrong in ("x", 1.5, -1):
+    for wrong in ("x", 1.5, -1, 1_795_708_609):
         with pytest.raises(ConfigError, match="since_ms"):
             stream.subscribe("candles", ["BTC/USDT"], intervals=["1m"], since_ms=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["on_candle", "on_trade", "on_book_ticker"])
+async def test_events_beside_a_callback_for_data_are_refused(name: str) -> None:
+    _, _, _, stream = a_stream()
+    stream.subscribe(**CANDLES)
+    setattr(stream, name, print)
+    with pytest.raises(FeedError, match="either"):
+        await anext(aiter(stream.events()))
+    await stream.aclose()
+
+
+async def test_statuses_go_to_their_callback_beside_events() -> None:
+    told: list[Status] = []
+    async with live(consume=False) as at:
+        at.stream.on_status = told.append
+        async for event in at.stream.events():
+            if isinstance(event, Connected):
+                break
+    assert [one.status for one in told] == ["Connected"]
+
+
+async def test_slow_bot_is_what_its_gap_is_told_for(caplog: pytest.LogCaptureFixture) -> None:
+    async with live(consume=False, queue_size=2) as at:
+        heard = aiter(at.stream.events())
+        await anext(heard)
+        for minute in range(6):
+            await at.run(29.5 if minute == 0 else 60.0)
+            at.feed.say(at.venue.candle(FIRST + minute * MINUTE))
+        seen: list[Any] = []
+
+        async def listen() -> None:
+            async for event in heard:
+                seen.append(event)
+
+        task = asyncio.ensure_future(listen())
+        await at.run(30.0)
+        reasons = {one.reason for one in seen if isinstance(one, GapDetected)}
+        assert reasons == {"the bot was too slow"}
+    await task
+
+
+async def test_callback_that_always_raises_is_logged_with_its_traceback_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, venue, feed, stream = a_stream()
+    stream.subscribe(**CANDLES)
+
+    def fail(candle: Candle) -> None:
+        raise ZeroDivisionError("a bug")
+
+    stream.on_candle = fail
+    task = asyncio.ensure_future(stream.run())
+    await clock.run_for(0.1)
+    for count in range(1, 21):
+        feed.say(venue.forming(FIRST, count))
+        await clock.run_for(0.1)
+    await stream.aclose()
+    await task
+    records = [one for one in caplog.records if "fail raised" in one.getMessage()]
+    assert sum(one.exc_info is not None for one in records) == 1
+    assert 2 <= len(records) <= 6

@@ -13,7 +13,7 @@ from watched import FIRST, Watched, asked_about, close, close_at, opened, ranges
 
 from velas.candles import frame_of
 from velas.errors import Unsupported
-from velas.status import CandleRevised, CandlesUnchecked, CandleUnconfirmed
+from velas.status import CandleRevised, CandlesUnchecked, CandleUnconfirmed, RowsLost
 from velas.testing import ManualClock
 
 
@@ -124,3 +124,18 @@ async def test_history_that_rest_gave_seconds_after_its_end_is_checked_again() -
         await close(at, 0, 1)
         await at.run(20.0)
         assert revised(at) == [-1]
+
+
+async def test_rows_that_vanish_from_the_store_are_told() -> None:
+    store = FakeStore()
+    async with live(store=store) as at:
+        await opened(at)
+        await close(at, 0, 1)
+        await until(at, lambda: len(at.closed()) == 2)
+        before = len(store.load("BTC/USDT", "1m"))
+        store.delete("BTC/USDT", "1m")
+        await close(at, 2)
+        await until(at, lambda: len(at.closed()) == 3)
+        (lost,) = at.told(RowsLost)
+        assert (lost.before, lost.now) == (before, 1)
+        assert at.stream.stored == {("BTC/USDT", "1m"): before + 1}

@@ -61,6 +61,7 @@ class FakeStream:
         self.script, self.late, self.ends, self.on_close = script, late, ends, on_close
         self.subscribed: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
         self.store: object = None
+        self.stored: dict[tuple[str, str], int] = {}
         self.closed = asyncio.Event()
         self.finished = False  # whether the iteration was left, whichever way
 

@@ -280,6 +280,7 @@ class Live:
 async def live(
     *,
     store: Any = None,
+    ledger: Any = None,
     venue: Callable[[ManualClock], LiveVenue] = LiveVenue,
     subscribe: Sequence[Mapping[str, Any]] = (
         {"channel": "candles", "symbols": ["BTC/USDT"], "intervals": ["1m"]},
@@ -293,7 +294,8 @@ async def live(
     settings.setdefault("memory_candles", 10)
     shop = venue(clock)
     feed = SpokenFeed(shop)
-    stream = Stream(shop, feed, store, settings=StreamSettings(**settings), clock=clock)  # type: ignore[arg-type]
+    options = StreamSettings(**settings)
+    stream = Stream(shop, feed, store, settings=options, clock=clock, ledger=ledger)  # type: ignore[arg-type]
     for one in subscribe:
         stream.subscribe(**one)
     heard: list[Any] = []

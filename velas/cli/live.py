@@ -20,6 +20,7 @@ from velas.errors import ConfigError, UnknownSymbol
 from velas.models import Channel, Subscription
 
 if TYPE_CHECKING:
+    from velas.ledger import Ledger
     from velas.protocols import Event, Exchange, Store
     from velas.settings import Settings
     from velas.status import Status
@@ -72,12 +73,14 @@ class Wish:
 class Ended:
     """How it went; `added` is how many rows each stored series has more than before.
 
-    `board` is None where the user stopped it before anything was subscribed.
+    `board` is None where the user stopped it before anything was subscribed; `left_out` are
+    symbols of the settings that the venue does not list.
     """
 
     board: Board | None
     interrupted: bool
     elapsed_s: float = 0.0
+    left_out: tuple[str, ...] = ()
     added: Mapping[tuple[str, str], int] = attrs.field(factory=dict)
 
 
@@ -92,14 +95,13 @@ async def go_live(settings: Settings, wish: Wish, view_of: ViewOf) -> Ended:
 
     check_one_venue(settings)
     with stop_on_signals() as stop:
-        async with _opened(settings, storing=wish.store) as (exchange, store):
+        async with _opened(settings, storing=wish.store) as (exchange, store, ledger):
             try:
-                series = await until_stopped(subscriptions(exchange, wish), stop)
+                series, left_out = await until_stopped(subscriptions(exchange, wish), stop)
             except Stopped:
                 return Ended(None, interrupted=True)
-            before = _rows(store, series)
             board, began_s = Board(series, SYSTEM_CLOCK), SYSTEM_CLOCK.monotonic_s()
-            stream = open_stream(settings, exchange, store)
+            stream = open_stream(settings, exchange, store, ledger=ledger)
             subscribe(stream, series)
             async with stream, view_of(board) as view:
                 await watch(stream, board, view, stop, wish.seconds)
@@ -107,12 +109,15 @@ async def go_live(settings: Settings, wish: Wish, view_of: ViewOf) -> Ended:
                 board,
                 stop.is_set(),
                 SYSTEM_CLOCK.monotonic_s() - began_s,
-                {key: rows - before[key] for key, rows in _rows(store, series).items()},
+                left_out,
+                stream.stored if store is not None else {},
             )
 
 
-async def subscriptions(exchange: Exchange, wish: Wish) -> list[Subscription]:
-    """Return what to subscribe, by unified symbol, each once.
+async def subscriptions(
+    exchange: Exchange, wish: Wish
+) -> tuple[list[Subscription], tuple[str, ...]]:
+    """Return what to subscribe, by unified symbol, each once, and what was left out.
 
     Raises:
         ConfigError: an interval the venue does not have, or no symbol that it lists.
@@ -124,13 +129,14 @@ async def subscriptions(exchange: Exchange, wish: Wish) -> list[Subscription]:
             raise ConfigError(
                 f"{exchange.name} has no interval {interval}; it has {', '.join(known)}"
             )
-    symbols = await _symbols(exchange, wish)
-    return [
+    symbols, left_out = await _symbols(exchange, wish)
+    series = [
         Subscription(channel, symbol, interval)
         for channel in wish.channels
         for symbol in symbols
         for interval in (wish.intervals if channel == "candles" else (None,))
     ]
+    return series, left_out
 
 
 def subscribe(stream: Stream, series: Sequence[Subscription]) -> None:
@@ -188,8 +194,9 @@ async def _first_of(stop: asyncio.Event, seconds: float | None, clock: Clock) ->
             one.cancel()
 
 
-async def _symbols(exchange: Exchange, wish: Wish) -> list[str]:
+async def _symbols(exchange: Exchange, wish: Wish) -> tuple[list[str], tuple[str, ...]]:
     found: dict[str, None] = {}
+    left_out: list[str] = []
     for name in wish.symbols:
         try:
             found[(await exchange.market(name)).symbol] = None
@@ -197,38 +204,29 @@ async def _symbols(exchange: Exchange, wish: Wish) -> list[str]:
             if wish.strict:
                 raise
             say(f"velas: left out: {error}")
+            left_out.append(name)
     if not found:
         raise ConfigError(f"{exchange.name} lists none of: {', '.join(wish.symbols)}")
-    return list(found)
+    return list(found), tuple(left_out)
 
 
 @asynccontextmanager
 async def _opened(
     settings: Settings, *, storing: bool
-) -> AsyncIterator[tuple[Exchange, Store | None]]:
+) -> AsyncIterator[tuple[Exchange, Store | None, Ledger | None]]:
     from velas.registry import open_exchange, open_ledger
 
     if storing:
         async with open_workplace(settings) as place:
-            yield place.exchange, place.store
+            yield place.exchange, place.store, place.ledger
         return
     with ExitStack() as stack:
         # a ban that is known is heeded, but watching alone makes no file
         ledger = stack.enter_context(open_ledger(settings)) if _has_ledger(settings) else None
         async with open_exchange(settings, ledger=ledger) as exchange:
-            yield exchange, None
+            yield exchange, None, ledger
 
 
 def _has_ledger(settings: Settings) -> bool:
     path = settings.db_path
     return path.is_file() and all(os.access(one, os.W_OK) for one in (path, path.parent))
-
-
-def _rows(store: Store | None, series: Sequence[Subscription]) -> dict[tuple[str, str], int]:
-    if store is None:
-        return {}
-    return {
-        (one.symbol, one.interval): store.get_stats(one.symbol, one.interval).rows
-        for one in series
-        if one.interval is not None
-    }

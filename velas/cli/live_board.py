@@ -20,6 +20,7 @@ from velas.status import (
     GapEvent,
     GapFilled,
     Recovered,
+    RowsLost,
     SeriesStatus,
     Status,
     StoreFailed,
@@ -51,6 +52,7 @@ class Row:
     mute: bool = False
     rest: bool = False
     unstored: bool = False
+    rows_lost: int = 0  # that were stored and are gone
     caught_up_ms: int | None = None  # history is fetched until a candle ends after it
     open_gaps: list[tuple[int, int]] = attrs.Factory(list)
 
@@ -102,7 +104,8 @@ class Board:
     def complete(self) -> bool:
         """Whether nothing is missing but what the venue itself lacks, and all is stored."""
         pending = any(row.open_gaps or row.catching_up for row in self.rows.values())
-        return not (pending or self.unstored or self.tally.lost)
+        gone = any(row.rows_lost for row in self.rows.values())
+        return not (pending or gone or self.unstored or self.tally.lost)
 
     @property
     def unstored(self) -> bool:
@@ -162,6 +165,8 @@ class Board:
             row.unstored = True
         elif isinstance(status, StoreRecovered):
             row.unstored = False
+        elif isinstance(status, RowsLost):
+            row.rows_lost += status.before - status.now
         elif isinstance(status, CatchingUp):
             row.caught_up_ms = status.at_ms if status.missing else None
 

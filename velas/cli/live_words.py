@@ -174,7 +174,11 @@ _WORDS: dict[type[said.Status], Callable[[Any], str]] = {
     said.ConsumerSlow: _slow,
     said.CallbackFailed: lambda one: f"the callback {one.callback} raised: {one.error!r}",
     said.StoreFailed: lambda one: (
-        f"NOT STORED, tried again; candles wait until it is stored: {one.error}"
+        f"NOT STORED; it will be tried again, and candles wait until then: {one.error}"
+    ),
+    said.RowsLost: lambda one: (
+        f"STORED CANDLES ARE GONE: of {count(one.before)} rows {count(one.now)} are left; "
+        "something else removed them"
     ),
     said.StoreRecovered: lambda _: "stored again; the candles that waited for it come now",
 }

@@ -148,7 +148,7 @@ def _finish(ended: Ended, *, quiet: bool) -> int:
         return FAILED  # however it ended: what came is not all kept
     if ended.interrupted:
         return INTERRUPTED
-    return DONE if board.complete else FAILED
+    return DONE if board.complete and not ended.left_out else FAILED
 
 
 def _sum_up(board: Board, elapsed_s: float) -> None:
@@ -167,6 +167,8 @@ def _name_what_lacks(board: Board) -> None:
         name = f"{row.series.symbol} {row.series.interval or row.series.channel}"
         if row.open_gaps:
             say(f"velas: incomplete: {name}: a gap was still open at the end")
+        if row.rows_lost:
+            say(f"velas: incomplete: {name}: {count(row.rows_lost)} rows that were stored are gone")
         if row.unstored:
             say(f"velas: incomplete: {name}: the newest candle could not be stored")
         if row.catching_up:

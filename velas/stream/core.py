@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from velas.clock import Clock
@@ -24,7 +25,7 @@ from velas.stream.feeding import Feeding
 from velas.stream.gaps import Gaps
 from velas.stream.history import Warmth
 from velas.stream.intake import Intake
-from velas.stream.outlet import Outlet, Said
+from velas.stream.outlet import Key, Outlet, Said
 from velas.stream.revision import Revision
 from velas.stream.series import AnySeries, Series, TickerTrack
 from velas.stream.silence import Silence
@@ -33,8 +34,10 @@ from velas.stream.trade_repair import TradeRepair
 from velas.stream.trade_track import TradeTrack
 from velas.stream.trouble import Trouble
 from velas.stream.venue_time import VenueTime
+from velas.stream.watermark import Watermarks
 
 if TYPE_CHECKING:
+    from velas.ledger import Ledger
     from velas.protocols import Event, Exchange, Feed, Store
 
 __all__ = ["Core"]
@@ -56,6 +59,7 @@ class Core:
         clock: Clock,
         settings: StreamSettings,
         counters: Counter[str],
+        ledger: Ledger | Path | None = None,
     ) -> None:
         self.listening = False  # whether the feed's callbacks are ours
         self.candles: dict[tuple[str, str], Series[CandleTrack]] = {}
@@ -86,9 +90,17 @@ class Core:
         self._repair = CandleRepair(desk, self._intake, self._silence, tells_closes=tells)
         self._trade_repair = TradeRepair(desk, self._intake)
         self._revision = Revision(desk, self.candles)
-        self._warmth = Warmth(
-            desk, store, self._outlet, self._revision, memory=settings.memory_candles
+        self._marks = Watermarks(
+            desk, ledger if store is not None else None, self._outlet, self.candles
         )
+        self._warmth = Warmth(
+            desk, store, self._outlet, self._revision, self._marks, memory=settings.memory_candles
+        )
+
+    @property
+    def stored(self) -> Counter[Key]:
+        """How many rows were added to the store, by series."""
+        return self._outlet.stored
 
     # -- lifecycle -------------------------------------------------------------------
 
@@ -99,7 +111,9 @@ class Core:
         await self._time.measure()
         for one in subscriptions:
             self._add(one, since_ms.get(one))
+        await self._marks.recall()
         await asyncio.gather(*(self._warmth.load(series) for series in self.candles.values()))
+        await self._marks.begin()
         if self._closed:  # meanwhile
             return
         self._listen()
@@ -112,6 +126,7 @@ class Core:
             raise
         self._tasks.spawn(self._run_feed(), "the feed")
         self._tasks.spawn(self._look_on(), "the watch over silence")
+        self._tasks.spawn(self._marks.keep(), "the marks of what is unchecked")
         if self._polling is not None:
             self._tasks.spawn(self._run_polling(self._polling), "polling")
         for series in self.candles.values():
@@ -139,8 +154,14 @@ class Core:
     def _end(self) -> asyncio.Future[None]:
         # one for all who ask: what is being stored is not to be cancelled half-way
         if self._ending is None:
-            self._ending = asyncio.ensure_future(self._outlet.finish())
+            self._ending = asyncio.ensure_future(self._store_the_rest())
         return self._ending
+
+    async def _store_the_rest(self) -> None:
+        try:
+            await self._outlet.finish()
+        finally:
+            await self._marks.finish()
 
     def _fail(self, what: str, error: BaseException) -> None:
         # without one of its tasks the stream could keep no promise: the bot must know
@@ -319,10 +340,14 @@ class Core:
         self._silence.look(series)
         if series.healing is None and self._repair.overdue(series):
             if track.seen_ms > track.next_ms:
-                self._repair.start(series, "the socket left it out")
+                self._mend(series, "the socket left it out")
             elif self._time.now_ms() >= track.due_ms + self._grace_ms(series):
-                self._repair.start(series, "its close did not come")
+                self._mend(series, "its close did not come")
         self._revision.look(series)
+
+    def _mend(self, series: Series[CandleTrack], reason: str) -> None:
+        excused = series.track.next_ms <= series.excused_ms
+        self._repair.start(series, series.excuse if excused else reason)
 
     def _grace_ms(self, series: Series[CandleTrack]) -> int:
         polling = self._feed if isinstance(self._feed, PollingFeed) else self._polling

@@ -53,11 +53,18 @@ class Gaps:
         self._tell(GapAbsent, series, start, end, missing, reason)
 
     def tell_history(
-        self, series: Series[CandleTrack], start_ms: int, end_ms: int, *, filled: bool
+        self,
+        series: Series[CandleTrack],
+        start_ms: int,
+        end_ms: int,
+        filled: int | None = None,
     ) -> None:
-        """Say that what lies before the first live candle is missing still, or no more."""
-        kind = GapFilled if filled else GapDetected
-        missing = _count(series, start_ms, end_ms)
+        """Say that what lies before the first live candle is missing still, or no more.
+
+        `filled` is how many candles that were; a young market has fewer than slots.
+        """
+        kind = GapDetected if filled is None else GapFilled
+        missing = _count(series, start_ms, end_ms) if filled is None else filled
         self._tell(kind, series, start_ms, end_ms, missing, "history")
 
     def _tell(

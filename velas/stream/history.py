@@ -22,6 +22,7 @@ from velas.stream.outlet import Outlet
 from velas.stream.revision import Revision
 from velas.stream.series import Series
 from velas.stream.tasks import until
+from velas.stream.watermark import Watermarks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,7 @@ class _Missing:
     end_ms: int
     tail_ms: int | None = None  # from here on what is stored is to be checked with it
     tell_at_s: float = float("-inf")
+    rows: int = 0  # that came
     told: bool = False  # that it is missing, as live candles do not wait for it any more
     start_ms: int = attrs.field(init=False)
 
@@ -67,6 +69,7 @@ class Warmth:
         store: Store | None,
         outlet: Outlet,
         revision: Revision,
+        marks: Watermarks,
         *,
         memory: int,
     ) -> None:
@@ -77,10 +80,12 @@ class Warmth:
         self._store = store
         self._outlet = outlet
         self._revision = revision
+        self._marks = marks
         self._memory = memory
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._open: dict[tuple[str, str], _Missing] = {}
         self._moved_s = desk.clock.monotonic_s()  # when any series got on
+        self._storing = 0  # pages that are being written
 
     async def load(self, series: Series[CandleTrack]) -> None:
         """Remember what the store has in front of `next_ms`; does nothing without a store.
@@ -91,11 +96,14 @@ class Warmth:
         if self._store is not None:
             async with self._slots:
                 self._recall(series.track, await self._stored(self._store, series.track))
+                await self._recall_unchecked(self._store, series.track)
         self._moved_s = self._clock.monotonic_s()
 
     async def patience(self, series: Series[CandleTrack], done: asyncio.Event) -> None:
         """Return when `done` is set, or no series has got on for a while."""
         while not await until(done, self._clock, _SLICE_S):
+            if self._storing:  # it is the disk that takes long, and live candles need it, too
+                self._moved_s = self._clock.monotonic_s()
             if self._clock.monotonic_s() - self._moved_s > _PATIENCE_S:
                 missing = self._open.get(series.track.key)
                 if missing is not None:
@@ -104,8 +112,9 @@ class Warmth:
 
     def _tell_missing(self, series: Series[CandleTrack], missing: _Missing) -> None:
         if not missing.told:
-            missing.told = True
-            self._gaps.tell_history(series, missing.start_ms, missing.end_ms, filled=False)
+            missing.told, missing.rows = True, 0
+            missing.start_ms = missing.at_ms
+            self._gaps.tell_history(series, missing.start_ms, missing.end_ms)
 
     async def fetch(self, series: Series[CandleTrack], done: asyncio.Event) -> None:
         """Remember, and store, what is missing since; tries until the venue answers.
@@ -131,7 +140,7 @@ class Warmth:
         del self._open[series.track.key]
         if missing.told:
             if missing.at_ms >= missing.end_ms:
-                self._gaps.tell_history(series, missing.start_ms, missing.end_ms, filled=True)
+                self._gaps.tell_history(series, missing.start_ms, missing.end_ms, missing.rows)
         elif missing.at_ms < missing.end_ms == series.track.next_ms and _joins(series, missing):
             # REST is behind: what it does not have yet is left to repair, which waits for it
             series.track.begin_at(missing.at_ms)
@@ -164,8 +173,13 @@ class Warmth:
         if not page:
             return
         missing.tail_ms = None
-        await self._outlet.append(page, track.key)
+        self._storing += 1
+        try:
+            await self._outlet.append(page, track.key)
+        finally:
+            self._storing -= 1
         track.remember(page)
+        missing.rows += len(page)
         missing.at_ms = track.interval.next_open(page[-1].timestamp)
         settled_ms = self._revision.settled(track)
         for candle in page:
@@ -210,6 +224,18 @@ class Warmth:
             for candle in stored[-tail:]:
                 if candle.timestamp >= tail_ms:
                     track.unchecked.add(candle)
+
+    async def _recall_unchecked(self, store: Store, track: CandleTrack) -> None:
+        mark = self._marks.range_of(track)
+        if mark is None:
+            return
+        start_ms, end_ms = mark[0], min(mark[1], track.next_ms)
+        symbol, interval = track.symbol, track.interval
+        frame = await asyncio.to_thread(
+            store.load, symbol, interval, start_ms=start_ms, end_ms=max(start_ms, end_ms)
+        )
+        for candle in candles_of(frame, symbol, interval.name):
+            track.unchecked.add(candle)
 
     def _tail(self, track: CandleTrack, start_ms: int) -> int | None:
         # only in front of what is asked for anyway; else it is checked with the live ones

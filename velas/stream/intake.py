@@ -48,6 +48,7 @@ class Intake:
         room = self._outlet.room_for(track.key)
         if series.parked or room <= 0:
             track.seen_ms = max(track.seen_ms, track.interval.floor(candle.timestamp))
+            series.excused_ms = track.seen_ms
             self._park(series)
         elif self._final(track, candle):
             final = candle.source == "rest" and self._time.settled_ms() >= track.interval.end_of(
@@ -145,5 +146,8 @@ class Intake:
     def _park(self, series: Series[CandleTrack] | Series[TradeTrack]) -> None:
         if not series.parked:
             series.parked = True
-            if self._outlet.room <= 0:  # else it is the store that is behind
+            if self._outlet.room <= 0:
+                series.excuse = "the bot was too slow"
                 self._outlet.say_slow()
+            else:
+                series.excuse = "the store was behind"

@@ -14,13 +14,14 @@ import attrs
 from velas.candles import frame_of
 from velas.clock import Clock
 from velas.mailbox import Mailbox
-from velas.models import BookTicker, Candle, Trade
+from velas.models import AppendResult, BookTicker, Candle, Trade
 from velas.status import (
     CandleRevised,
     CandleUnconfirmed,
     ConnectionStatus,
     ConsumerSlow,
     GapEvent,
+    RowsLost,
     SeriesStatus,
     Status,
     StoreFailed,
@@ -84,6 +85,8 @@ class Outlet:
         self._clock = clock
         self._counters = counters
         self._boxes: dict[Key, _Box] = {}
+        self.stored: Counter[Key] = Counter()  # rows that were new, by series
+        self._totals: dict[Key, int] = {}
         self._waiting = 0  # items in boxes
         self._promised = 0  # candles among them for which the bot has room
         self._told_slow = False
@@ -105,6 +108,11 @@ class Outlet:
         """Whether so much of a series waits for the store that none is to be asked for again."""
         box = self._boxes.get(key)
         return box is not None and box.backlog > _BACKLOG // 2
+
+    def idle(self, key: Key) -> bool:
+        """Whether nothing of a series waits for the store."""
+        box = self._boxes.get(key)
+        return box is None or not box.items
 
     @property
     def roomy(self) -> bool:
@@ -194,15 +202,23 @@ class Outlet:
         frame = frame_of([rows[timestamp] for timestamp in sorted(rows)])
         box = self._box(key)
         try:
-            await asyncio.get_running_loop().run_in_executor(
+            result = await asyncio.get_running_loop().run_in_executor(
                 self._threads, self._store.append, frame, key[0], str(key[1])
             )
         except Exception as error:
             self._tell_failure(box, error)
             raise
+        self._count(key, result)
         if box.failed:
             box.failed = False
             self._put_status(StoreRecovered(**self._about(key)))
+
+    def _count(self, key: Key, result: AppendResult) -> None:
+        self.stored[key] += result.rows_added
+        before, self._totals[key] = self._totals.get(key, 0), result.rows_total
+        if result.rows_total < before:
+            _LOG.warning("%s %s: %d stored rows, now %d", *key, before, result.rows_total)
+            self._put_status(RowsLost(**self._about(key), before=before, now=result.rows_total))
 
     def _put_status(self, status: Status) -> None:
         if self._mailbox.put_note(status, _topic(status), _ALIKE):

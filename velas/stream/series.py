@@ -81,6 +81,8 @@ class Series(Generic[TrackT]):
     mute: bool = False
     has_rest: bool = True  # whether REST can serve it at all
     parked: bool = False
+    excuse: str = ""  # why what came, up to `excused_ms`, was not taken
+    excused_ms: int = -1
     gap: OpenGap | None = None
     healing: asyncio.Task[None] | None = None
     probing: asyncio.Task[None] | None = None

@@ -7,6 +7,7 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
@@ -16,7 +17,7 @@ from velas.adapter import ExchangeAdapter
 from velas.candles import frame_of
 from velas.clock import SYSTEM_CLOCK, Clock
 from velas.errors import ConfigError, FeedError
-from velas.feed import CHANNELS, FeedAdapter, being_cancelled, wanted
+from velas.feed import CHANNELS, CallbackFailures, FeedAdapter, being_cancelled, wanted
 from velas.interval import Interval
 from velas.mailbox import Mailbox
 from velas.models import BookTicker, Candle, Channel, Subscription, Trade
@@ -31,11 +32,13 @@ from velas.symbols import series_key
 if TYPE_CHECKING:
     import pandas as pd
 
+    from velas.ledger import Ledger
     from velas.protocols import Event, Exchange, Feed, Store
 
 __all__ = ["Stream"]
 
 _LOG = logging.getLogger(__name__)
+_FIRST_MS = 100_000_000_000  # 1973; as seconds, the year 5138
 _Callback = Callable[..., Awaitable[None] | None]
 
 
@@ -57,9 +60,10 @@ class Stream:
     has no room for is asked for again by REST. A callback that raises is logged and told
     to `on_status` as `CallbackFailed`; the stream goes on.
 
-    The stream opens and closes the `feed` (None: REST polling); `exchange` and `store`
-    stay the caller's. `clock` is by default the feed's, so that a recording is consumed in
-    its own time, or the exchange's.
+    The stream opens and closes the `feed` (None: REST polling); `exchange`, `store` and
+    `ledger` stay the caller's. With a `ledger` (or the path of one) what is stored and not
+    compared with REST yet is known after a restart or a crash, however late. `clock` is by
+    default the feed's, so that a recording is consumed in its own time, or the exchange's.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Stream:
         *,
         settings: StreamSettings | None = None,
         clock: Clock | None = None,
+        ledger: Ledger | Path | None = None,
     ) -> None:
         from velas.polling import PollingFeed
 
@@ -85,8 +90,9 @@ class Stream:
         self._counters: Counter[str] = Counter()
         self._mailbox: Mailbox[Said] = Mailbox(settings.queue_size)
         self._core = Core(
-            exchange, self._feed, store, self._mailbox, clock, settings, self._counters
+            exchange, self._feed, store, self._mailbox, clock, settings, self._counters, ledger
         )
+        self._failures = CallbackFailures()
         self._wanted: dict[Subscription, int | None] = {}
         self._names: dict[str, str] = {}  # any spelling that was used -> the unified one
         self._started = False
@@ -120,27 +126,39 @@ class Stream:
             if channel != "candles" or not hasattr(since_ms, "__index__") or since_ms < 0:
                 raise ConfigError(f"since_ms {since_ms!r}: for candles only, ms since the epoch")
             since_ms = int(since_ms)
+            if 0 < since_ms < _FIRST_MS:
+                raise ConfigError(f"since_ms {since_ms!r} looks like seconds; it is in ms")
         for one in wanted(channel, symbols, intervals, CHANNELS):
             self._wanted[one] = since_ms
 
     async def events(self) -> AsyncIterator[Event | Status]:
         """Iterate over what arrives until the stream is closed.
 
-        What was accepted before is still delivered after `aclose()`.
+        What was accepted before is still delivered after `aclose()`. Statuses go to
+        `on_status` as well, if it is set.
 
         Raises:
             UnknownSymbol, Unsupported: the venue does not have what was subscribed.
-            FeedError: nothing was subscribed, or the stream has been started already.
+            FeedError: nothing was subscribed, the stream has been started already, or
+                callbacks for data are set.
             ExchangeError: the venue cannot be reached at the start.
             StoreError: what is stored of a series cannot be read.
         """
+        if self.on_candle or self.on_trade or self.on_book_ticker:
+            raise FeedError("either set callbacks and run(), or iterate events()")
         await self._start()
         async for event in self._mailbox.drain():
+            if self.on_status is not None and isinstance(event, Status):
+                await self._call(self.on_status, event)
             yield event
 
     async def run(self) -> None:
-        """Drive the callbacks until the stream is closed; raises what `events` does."""
-        async for event in self.events():
+        """Drive the callbacks until the stream is closed, by `aclose()` from wherever.
+
+        Raises what `events` does.
+        """
+        await self._start()
+        async for event in self._mailbox.drain():
             callback = self._callback(event)
             if callback is not None:
                 await self._call(callback, event)
@@ -168,6 +186,14 @@ class Stream:
     def counters(self) -> Mapping[str, int]:
         """How many events were `closed`, `late`, `repeated`, `conflated` ... so far."""
         return {**self._counters, "conflated": self._mailbox.conflated}
+
+    @property
+    def stored(self) -> Mapping[tuple[str, str], int]:
+        """How many rows this stream has added to the store, by symbol and interval."""
+        return {
+            (symbol, interval): self._core.stored[symbol, interval]
+            for symbol, interval in self._core.candles
+        }
 
     async def aclose(self) -> None:
         """Stop, store what was accepted, close the feed; may be called again."""
@@ -258,7 +284,7 @@ class Stream:
             if isinstance(error, asyncio.CancelledError) and being_cancelled():
                 raise  # the bot's own task, not one the callback waited for
             name = getattr(callback, "__qualname__", repr(callback))
-            _LOG.error("the callback %s raised", name, exc_info=error)
+            self._failures.log(_LOG, "stream", name, error)
             if callback is not self.on_status and self.on_status is not None:
                 told = CallbackFailed(at_ms=self._clock.now_ms(), callback=name, error=error)
                 await self._call(cast(_Callback, self.on_status), told)
