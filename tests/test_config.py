@@ -311,9 +311,9 @@ def test_load_pairs_symbols_of_the_settings_come_first(write: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "expected a list of pairs @ $.pairs"),
-        ("pairs: []", "expected a list of pairs @ $.pairs"),
-        ("pairs: {a: b}", "expected a list of pairs @ $.pairs"),
+        ("", "expected a list of pairs, one at least @ $.pairs"),
+        ("pairs: []", "expected a list of pairs, one at least @ $.pairs"),
+        ("pairs: {a: b}", "expected a list of pairs, one at least @ $.pairs"),
         ("pairs: [A/USDT]\npears: 1", "unknown key 'pears'; the only one is 'pairs'"),
         ("pairs: [A/USDT, {symbol: AUSDT}]", "'AUSDT' is the same series as 'A/USDT' @ $.pairs[1]"),
         ("pairs: [../x]", "cannot name a series"),

@@ -42,7 +42,7 @@ def load_pairs(settings: Settings) -> tuple[Pair, ...]:
     if isinstance(entries, list) and entries:
         pairs = _pairs(entries, problems)
     else:
-        problems.append("expected a list of pairs @ $.pairs")
+        problems.append("expected a list of pairs, one at least @ $.pairs")
     rules.raise_all(name, problems)
     if settings.history.symbols is None:
         return tuple(pairs)

@@ -57,6 +57,7 @@ class _Hooks:
         request_headers: object,
         request_body: object,
     ) -> str:
+        _log.debug("%s %s: HTTP %s", method, urlsplit(url).path, code)  # no query: it may be signed
         reply = _reply.get()
         if reply is not None:
             reply.status, reply.headers, reply.body = code, response_headers, response_body

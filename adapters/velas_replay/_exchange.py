@@ -89,8 +89,8 @@ class ReplayExchange:
             return TapeExchange(cache(partial(tape_of, tape, settings.replay.exchange)))
         if settings.replay.recording is None:
             raise ConfigError(
-                "exchange 'replay' needs a recording: set replay.recording to a file such as "
-                "cassettes/binance_spot/download.yaml"
+                "exchange 'replay' needs a recording or a tape: set replay.recording to a file "
+                "such as cassettes/binance_spot/download.yaml, or replay.tape"
             )
         return cls(settings.replay.recording, exchange=settings.replay.exchange)
 

@@ -81,3 +81,9 @@ def test_exchanges_with_a_broken_catalog_of_feeds_still_lists_and_names_it(
     assert result.exit_code == 0
     assert [one["feed"] for one in json.loads(result.stdout)["exchanges"]] == [None, None]
     assert result.stderr == "velas: feed catalog 'live' is broken\n"
+
+
+def test_exchanges_with_an_address_of_a_stand_in_warns_of_nothing(velas, monkeypatch, caplog):
+    monkeypatch.setenv("REST_URL", "http://127.0.0.1:9")
+    assert velas("exchanges").exit_code == 0
+    assert caplog.records == []

@@ -121,3 +121,12 @@ def test_guard_closed_stdout_ends_quietly(capfd, monkeypatch):
         monkeypatch.setattr(sys, "stdout", closed)
         assert guard(lambda: print("to nobody"), Common()) == 1
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("args", [("stats",), ("--json", "stats"), ("demo", "--help")])
+def test_closed_stdout_is_no_bug(args):
+    done = subprocess.run(
+        f"exec {sys.executable} -m velas {' '.join(args)} >&-",
+        shell=True, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")

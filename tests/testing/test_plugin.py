@@ -89,6 +89,16 @@ def test_command_serves_until_interrupted() -> None:
     assert process.returncode == 0
 
 
+def test_contracts_are_at_hand_by_name() -> None:
+    from velas.testing import contracts
+
+    assert contracts.FeedContract.__module__ == "velas.testing.contracts.feed"
+    for name in contracts.__all__:
+        assert getattr(contracts, name).__name__ == name
+    with pytest.raises(AttributeError, match="NoContract"):
+        _ = contracts.NoContract
+
+
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[StandInVenue]:
     """The venues the command would have served."""
@@ -161,3 +171,9 @@ def test_fixtures_start_real_servers(
     for venue, path in ((standin_spot, "/api/v3/ping"), (standin_futures, "/fapi/v1/ping")):
         with urllib.request.urlopen(venue.rest_url + path) as response:
             assert response.status == 200
+
+
+def test_command_without_any_symbol_is_refused() -> None:
+    result = CliRunner().invoke(main, ["--symbols", " , "])
+    assert result.exit_code == 2
+    assert "BTCUSDT,ETHUSDT" in result.output

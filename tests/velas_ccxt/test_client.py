@@ -137,3 +137,15 @@ async def test_pace_keeps_calls_apart_by_their_cost() -> None:
             await one.exchange.publicGetDepth({"symbol": "X", "limit": 500})  # cost 5
         assert clock.monotonic_s() - start_s == pytest.approx(1.0)
         await one.exchange.close()
+
+
+async def test_call_is_logged_at_debug_without_its_query(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "velas_ccxt")
+    async with Echo(clock) as venue:
+        one = client(venue.url)
+        await one.call(Reply(), one.exchange.publicGetKlines, {"symbol": "X"})
+        await one.close()
+    assert "GET /api/v3/klines: HTTP 200" in caplog.text
+    assert "symbol" not in caplog.text

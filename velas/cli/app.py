@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -101,6 +102,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the `velas` command; the console entry point."""
+    for name in ("stdin", "stdout", "stderr"):  # closed by whoever started it, cron say
+        if getattr(sys, name) is None:
+            stand_in = Path(os.devnull).open("r" if name == "stdin" else "w")  # noqa: SIM115
+            setattr(sys, name, stand_in)
     # Arrow's own allocator holds on to tens of MB; read by Arrow when it is imported
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     cli()

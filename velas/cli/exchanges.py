@@ -101,9 +101,11 @@ def _feeds() -> _Feeds:
 
 def _venue(settings: Settings, name: str, feed: FeedKind | None) -> _Venue:
     from velas.registry import open_exchange
+    from velas.settings import Rest
 
     try:
-        opened = open_exchange(attrs.evolve(settings, exchange=name))
+        # nothing is asked; at one address all would share one budget
+        opened = open_exchange(attrs.evolve(settings, exchange=name, rest=Rest()))
     except VelasError as error:
         return _Venue(name, feed, None, str(error))
     return _Venue(name, feed, opened.capabilities)

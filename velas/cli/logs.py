@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "quiet"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -27,6 +29,20 @@ def configure_logging(verbose: int) -> None:
     for name in ("velas", "velas_ccxt", "velas_cryptofeed", "velas_parquet", "velas_replay"):
         logging.getLogger(name).setLevel(level)
     root.setLevel(max(level, logging.INFO) if verbose >= 2 else logging.WARNING)
+
+
+@contextmanager
+def quiet(*names: str) -> Iterator[None]:
+    """Let these loggers warn of nothing: it is shown otherwise."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class _Stderr(logging.StreamHandler[TextIO]):

@@ -49,7 +49,7 @@ def global_options(function: F) -> F:
             "--json",
             "as_json",
             is_flag=True,
-            help="One JSON document on stdout instead of text for people.",
+            help="JSON on stdout instead of text for people (`stream`: a line per event).",
             **_shared,
         ),
         click.option(

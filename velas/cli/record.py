@@ -14,6 +14,7 @@ import attrs
 import click
 
 from velas.cli.exits import DONE, INTERRUPTED, say
+from velas.cli.logs import quiet
 from velas.cli.numbers import Number
 from velas.cli.options import Common, series_options, velas_command
 from velas.cli.output import count, emit_json, many, second, size, write
@@ -190,7 +191,9 @@ def command(
         with_rest=with_rest,
     )
     special = _StandIn(clock_factor or 10.0, cut_after) if stand_in else None
-    recorded = asyncio.run(_record(wanted, special))
+    # that a socket was cut is on the tape, and counted at the end
+    with quiet(*(() if common.verbose else ("velas_cryptofeed",))):
+        recorded = asyncio.run(_record(wanted, special))
     if recorded is None:
         say("velas: interrupted before anything was recorded")
         return INTERRUPTED

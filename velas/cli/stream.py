@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, get_args
 
 import click
 
 from velas.cli.exits import DONE, FAILED, INTERRUPTED, say
+from velas.cli.logs import quiet
 from velas.cli.numbers import Number
 from velas.cli.options import Common, series_options, velas_command
 from velas.cli.output import count, many
@@ -65,7 +63,8 @@ def command(
 
     from velas.cli.live import go_live
 
-    with _quiet(() if common.verbose else _STREAMING):
+    # what they warn of is shown as a status, in its place among the candles
+    with quiet(*(() if common.verbose else _STREAMING)):
         ended = asyncio.run(go_live(settings, wish, view_of))
     return _finish(ended, quiet=common.as_json)
 
@@ -119,20 +118,6 @@ def _view_of(settings: Settings, *, as_json: bool) -> ViewOf:
         return PlainLines(SYSTEM_CLOCK, series)
 
     return view
-
-
-@contextmanager
-def _quiet(names: tuple[str, ...]) -> Iterator[None]:
-    # what they warn of is shown as a status, in its place among the candles
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _finish(ended: Ended, *, quiet: bool) -> int:

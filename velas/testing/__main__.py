@@ -66,7 +66,7 @@ def _venue(
 
     return StandInVenue(
         "futures" if market == "futures" else "spot",
-        symbols=symbols.split(",") if symbols else None,
+        symbols=None if symbols is None else _ids(symbols),
         exchange_info=_document(exchange_info) if exchange_info else None,
         candles=GivenCandles.from_files(klines) if klines else GeneratedCandles(seed),
         faults=None if faults is None else FaultPlan.random(faults),
@@ -75,6 +75,13 @@ def _venue(
         weight_limit=0 if no_limit else None,
         port=port,
     )
+
+
+def _ids(text: str) -> list[str]:
+    ids = [name.strip() for name in text.split(",") if name.strip()]
+    if not ids:
+        raise ConfigError(f"--symbols {text!r}: give ids such as BTCUSDT,ETHUSDT")
+    return ids
 
 
 def _document(path: Path) -> dict[str, object]:
