@@ -241,24 +241,35 @@ def test_tape_with_a_flipped_bit_is_refused_cut_short_or_right(path: Path, whole
     [
         (b"", "ends before its first line"),
         (b"interactions:\n- request", "not compressed by gzip"),
-        (gzip.compress(b"no json\n"), "not JSON"),
-        (gzip.compress(b"[1]\n"), "no header"),
-        (gzip.compress(b'{"a":1}\n'), "no header"),
-        (gzip.compress(b'{"velas_tape":2}\n'), "version 2.*reads version 1"),
-        (gzip.compress(b'{"velas_tape":1}\n'), "header.*exchange"),
+    ],
+)
+def test_load_tape_of_no_gzip_file_names_it_and_the_reason(
+    path: Path, content: bytes, says: str
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"live\.tape.*{says}"):
+        load_tape(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("no json", "not JSON"),
+        ("[1]", "no header"),
+        ('{"a":1}', "no header"),
+        ('{"velas_tape":2}', "version 2.*reads version 1"),
+        ('{"velas_tape":1}', "header.*exchange"),
         (
-            gzip.compress(
-                b'{"velas_tape":1,"exchange":"x","started_ms":1,"markets":[],'
-                b'"subscriptions":[["books","X"]]}\n'
-            ),
+            '{"velas_tape":1,"exchange":"x","started_ms":1,"markets":[],'
+            '"subscriptions":[["books","X"]]}',
             "no subscription: books X",
         ),
     ],
 )
 def test_load_tape_of_a_foreign_file_names_it_and_the_reason(
-    path: Path, content: bytes, says: str
+    path: Path, line: str, says: str
 ) -> None:
-    path.write_bytes(content)
+    path.write_bytes(gzip.compress(line.encode() + b"\n"))
     with pytest.raises(ConfigError, match=rf"live\.tape.*{says}"):
         load_tape(path)
 
