@@ -59,10 +59,8 @@ class BrokenStore(FakeStore):
 
 async def begin(at: Live) -> None:
     """Return when the stream listens: what is stored is read by threads of its own."""
-    for _ in range(10_000):
-        if at.feed.runs:
-            break
-        await asyncio.sleep(0.001)
+    await at.settle()
+    assert at.feed.runs
     await at.run(0.5)
 
 

@@ -106,9 +106,7 @@ async def test_store_that_raises_anything_during_the_history_does_not_stop_the_s
 
     async with live(store=FakeStore(fail=fail), memory_candles=3) as at:
         at.feed.say(at.venue.forming(FIRST, 40))
-        for _ in range(30):
-            await at.run(1.0)
-            await asyncio.sleep(0.002)
+        await at.run(30.0, step_s=1.0)
         assert len(at.forming()) >= 1
         assert [one.reason for one in at.told(GapDetected)][:1] == ["history"]
 
@@ -121,16 +119,12 @@ async def test_store_that_fails_during_the_history_is_told_and_told_again_when_i
             raise StoreFull("no space left on the device")
 
     async with live(store=FakeStore(fail=fail), memory_candles=3) as at:
-        for _ in range(10):
-            await at.run(1.0)
-            await asyncio.sleep(0.002)
+        await at.run(10.0, step_s=1.0)
         assert [one.error for one in at.told(StoreFailed)] == [
             "StoreFull: no space left on the device"
         ]
         full["now"] = False
-        for _ in range(30):
-            await at.run(1.0)
-            await asyncio.sleep(0.002)
+        await at.run(30.0, step_s=1.0)
         assert len(at.told(StoreRecovered)) == 1
         assert len(at.told(StoreFailed)) == 1
 
@@ -139,9 +133,7 @@ async def test_history_that_is_long_tells_how_much_is_left() -> None:
     store = FakeStore()
     store.append(rows(LiveVenue(ManualClock(START)), (-9000, -8999)), "BTC/USDT", "1m")
     async with live(store=store, memory_candles=10) as at:
-        for _ in range(300):
-            await asyncio.sleep(0.001)
-            await at.run(0.0)
+        await at.settle()
         left = [one.missing for one in at.told(CatchingUp)]
         assert left
         assert all(5_000 <= one < 9_000 for one in left)
@@ -170,9 +162,7 @@ async def test_history_fills_holes_and_what_is_shorter_than_the_memory() -> None
     store = FakeStore()
     store.append(rows(LiveVenue(ManualClock(START)), (-9, -6), (-3, 0)), "BTC/USDT", "1m")
     async with live(store=store, memory_candles=20) as at:
-        for _ in range(20):
-            await at.run(0.1)
-            await asyncio.sleep(0.002)
+        await at.run(2.0, step_s=0.1)
         memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
         assert [name_of(ms) for ms in memory] == list(range(-20, 0))
         assert store.gaps("BTC/USDT", "1m") == []
@@ -207,9 +197,7 @@ async def test_history_whose_last_candle_rest_lacks_still_is_begun_with_it() -> 
     store = FakeStore()
     store.append(rows(LiveVenue(ManualClock(START)), (-6, -1)), "BTC/USDT", "1m")
     async with live(venue=Late, store=store, memory_candles=5, start_ms=FIRST + 3_000) as at:
-        for _ in range(150):
-            await at.run(1.0)
-            await asyncio.sleep(0.001)
+        await at.run(150.0, step_s=1.0)
         assert store.gaps("BTC/USDT", "1m") == []
         memory = [name_of(ms) for ms in at.stream.candles("BTC/USDT", "1m")["timestamp"]]
         assert memory == list(range(memory[0], memory[-1] + 1))
@@ -240,18 +228,16 @@ async def test_aclose_that_is_cancelled_is_finished_by_the_next() -> None:
 
     store = FakeStore(fail=wait)
     async with live(store=store, memory_candles=2) as at:
-        for _ in range(20):
-            await at.run(0.1)
-            await asyncio.sleep(0.002)
+        await at.run(2.0, step_s=0.1)
         blocking["now"] = True
         await at.run(40.0)
         at.feed.say(at.venue.candle(FIRST))
         await at.run(0.1)
         first = asyncio.ensure_future(at.stream.aclose())
-        await asyncio.sleep(0.01)
+        await at.run(0.0)
         first.cancel()
         second = asyncio.ensure_future(at.stream.aclose())
-        await asyncio.sleep(0.05)
+        await at.run(0.0)
         assert not second.done()  # it is being stored still
         gate.set()
         await asyncio.wait_for(second, 5)

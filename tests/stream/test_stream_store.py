@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +33,7 @@ async def close(at: Live, minute: int) -> None:
     """Let a minute end and say its close."""
     await at.run((FIRST + (minute + 1) * MINUTE - at.clock.now_ms()) / 1000 + 0.5)
     at.feed.say(at.venue.candle(FIRST + minute * MINUTE))
-    await settle(at)
-
-
-async def settle(at: Live) -> None:
-    """Let the store's threads finish."""
-    for _ in range(200):
-        await asyncio.sleep(0.001)
-        if not [one for one in threading.enumerate() if one.name.startswith("velas-store-busy")]:
-            await at.run(0.0)
-        if at.stream._core._outlet._waiting == 0:
-            break
-    await at.run(0.01)
+    await at.settle()
 
 
 def rows(venue: LiveVenue, start: int, stop: int) -> Any:
@@ -79,7 +67,7 @@ async def test_history_with_a_store_fetches_only_what_is_missing_since_and_store
     venue = LiveVenue(ManualClock(START))
     store.append(rows(venue, -40, -3), "BTC/USDT", "1m")
     async with live(store=store, memory_candles=10) as at:
-        await settle(at)
+        await at.settle()
         stored = store.load("BTC/USDT", "1m")["timestamp"]
         assert [name_of(ms) for ms in stored][-4:] == [-4, -3, -2, -1]
         memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
@@ -92,7 +80,7 @@ async def test_history_longer_than_the_memory_is_stored_without_a_hole() -> None
     store.append(rows(venue, -400, -399), "BTC/USDT", "1m")
     async with live(store=store, memory_candles=10) as at:
         for _ in range(20):
-            await settle(at)
+            await at.settle()
         assert store.gaps("BTC/USDT", "1m") == []
         assert len(store.load("BTC/USDT", "1m")) == 400
 
@@ -166,9 +154,7 @@ async def test_live_candles_do_not_wait_for_a_history_the_venue_fails_to_give(
         (gap,) = at.told(GapDetected)
         assert (name_of(gap.start_ms), gap.missing, gap.reason) == (-4, 4, "history")
         at.venue.fault = lambda what: None
-        for _ in range(12):
-            await at.run(10.0)
-            await settle(at)
+        await at.run(120.0, step_s=10.0)
         assert [one.missing for one in at.told(GapFilled)] == [4]
         memory = at.stream.candles("BTC/USDT", "1m")["timestamp"]
         assert list(memory) == sorted(memory)
@@ -200,7 +186,7 @@ async def test_close_is_durable_before_it_is_delivered(tmp_path: Path) -> None:
     store = ParquetStore(tmp_path)
     seen: list[bool] = []
     async with live(store=store, memory_candles=3) as at:
-        await settle(at)
+        await at.settle()
         for minute in range(3):
             before = len(at.closed())
             await close(at, minute)
@@ -221,7 +207,7 @@ async def test_store_that_fails_holds_the_series_back_and_says_so_until_it_works
     store = FakeStore(fail=fail)
     full["now"] = False
     async with live(store=store, memory_candles=2) as at:
-        await settle(at)
+        await at.settle()
         full["now"] = True
         await close(at, 0)
         at.feed.say(at.venue.forming(FIRST + MINUTE, 2))
@@ -232,9 +218,7 @@ async def test_store_that_fails_holds_the_series_back_and_says_so_until_it_works
             "StoreFull: no space left on the device"
         ]
         full["now"] = False
-        for _ in range(4):
-            await at.run(10.0)
-            await settle(at)
+        await at.run(40.0, step_s=10.0)
         assert [name_of(one.timestamp) for one in at.closed()][:1] == [0]
         assert name_of(at.forming()[0].timestamp) == 1
 
@@ -247,7 +231,7 @@ async def test_store_that_fails_at_the_end_is_told_and_the_candle_not_delivered(
             raise StoreFull("no space left on the device")
 
     async with live(store=FakeStore(fail=fail), memory_candles=2) as at:
-        await settle(at)
+        await at.settle()
         full["now"] = True
         await close(at, 0)
     assert at.closed() == []
@@ -260,12 +244,12 @@ async def test_candle_that_rest_has_otherwise_later_is_told_and_the_store_follow
 ) -> None:
     store = FakeStore() if stored else None
     async with live(store=store, memory_candles=5) as at:
-        await settle(at)
+        await at.settle()
         at.venue.later = {FIRST}
         await close(at, 0)
         before = at.closed()[0]
         await at.run(120.0)
-        await settle(at)
+        await at.settle()
         (told,) = at.told(CandleRevised)
         assert told.before == before
         assert told.after.close == before.close + 0.5
@@ -306,7 +290,7 @@ async def test_gap_statuses_keep_their_place_among_candles_that_wait_for_the_sto
             raise StoreFull("not now")
 
     async with live(store=FakeStore(fail=fail), memory_candles=2) as at:
-        await settle(at)
+        await at.settle()
         slow["now"] = True
         at.venue.absent = {FIRST + MINUTE}
         await close(at, 0)
@@ -314,9 +298,7 @@ async def test_gap_statuses_keep_their_place_among_candles_that_wait_for_the_sto
         await at.run(20.0)
         assert at.told(GapAbsent) == []  # it comes after a candle that is not durable yet
         slow["now"] = False
-        for _ in range(4):
-            await at.run(10.0)
-            await settle(at)
+        await at.run(40.0, step_s=10.0)
         order = [
             type(one).__name__
             for one in at.heard

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +97,11 @@ async def test_mark_stays_while_a_correction_is_not_stored_yet() -> None:
         await until(at, lambda: len(at.closed()) == 2)
         store.held = True
         await at.run(200.0)
-        await asyncio.sleep(0.05)
+        await at.settle()
         await at.run(61.0)
         await until(at, lambda: at.stream.counters["revised"] == 1)
         await at.run(130.0)
-        await asyncio.sleep(0.05)
+        await at.settle()
         assert ledger.unchecked("live")[BTC][0] <= FIRST + MINUTE
         store.held = False
         await at.run(40.0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from typing import Any, Self
+from unittest.mock import patch
 
 import attrs
 import pandas as pd
@@ -251,10 +252,23 @@ class Live:
     feed: SpokenFeed
     stream: Stream
     heard: list[Any]
+    working: set[asyncio.Future[Any]]  # what threads do for the stream
 
-    async def run(self, seconds: float) -> None:
-        """Let time pass."""
-        await self.clock.run_for(seconds)
+    async def run(self, seconds: float, *, step_s: float | None = None) -> None:
+        """Let time pass; with `step_s` also let threads finish after each of these steps."""
+        if step_s is None:
+            await self.clock.run_for(seconds)
+            return
+        for _ in range(round(seconds / step_s)):
+            await self.clock.run_for(step_s)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Let threads finish what they do for the stream, and what follows from it."""
+        await self.clock.run_for(0.0)
+        while self.working:
+            await asyncio.wait(self.working)
+            await self.clock.run_for(0.0)
 
     def closed(self, symbol: str = "BTC/USDT") -> list[Candle]:
         return [
@@ -299,19 +313,37 @@ async def live(
     for one in subscribe:
         stream.subscribe(**one)
     heard: list[Any] = []
+    working: set[asyncio.Future[Any]] = set()
+    at = Live(clock, shop, feed, stream, heard, working)
 
     async def listen() -> None:
         async for event in stream.events():
             heard.append(event)
 
-    async with stream:
-        task = asyncio.ensure_future(listen()) if consume else None
-        await clock.run_for(0.1)
-        await asyncio.sleep(0.01 if store is not None else 0)
-        await clock.run_for(0.1)
-        yield Live(clock, shop, feed, stream, heard)
+    with _watched_threads(working):
+        async with stream:
+            task = asyncio.ensure_future(listen()) if consume else None
+            await clock.run_for(0.1)
+            await at.settle()
+            await clock.run_for(0.1)
+            yield at
     if task is not None:
         await asyncio.wait_for(task, 5)
+
+
+@contextmanager
+def _watched_threads(working: set[asyncio.Future[Any]]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    original = loop.run_in_executor
+
+    def run_in_executor(*given: Any) -> asyncio.Future[Any]:
+        future = original(*given)
+        working.add(future)
+        future.add_done_callback(working.discard)
+        return future
+
+    with patch.object(loop, "run_in_executor", run_in_executor):
+        yield
 
 
 def name_of(open_ms: int) -> int:

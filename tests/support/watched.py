@@ -61,12 +61,8 @@ async def close(at: Live, *minutes: int) -> None:
 
 async def until(at: Live, condition: Callable[[], bool]) -> None:
     """Let the store's threads work, while no time passes, until `condition` is true."""
-    for _ in range(10_000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-        await at.run(0.0)
-    raise AssertionError("it never came true")
+    await at.settle()
+    assert condition()
 
 
 async def opened(at: Live) -> None:
