@@ -9,7 +9,10 @@ import pytest
 
 from velas.cli.app import COMMANDS, cli, main
 
-HEAVY = ("pandas", "numpy", "pyarrow", "rich", "ccxt", "cryptofeed", "aiohttp", "yaml", "cattrs")
+HEAVY = (
+    "pandas", "numpy", "pyarrow", "rich", "ccxt", "cryptofeed", "aiohttp", "yaml", "cattrs",
+    "matplotlib",
+)  # fmt: skip
 
 
 def test_help_without_arguments_shows_all_commands(velas):

@@ -26,6 +26,8 @@ COMMANDS = {
     "gaps": "Show what is missing, and why.",
     "verify": "Prove that what is stored is whole; --repair mends.",
     "backtests": "List results of backtests, show one, or compare two.",
+    "plot": "Draw a stored series as a picture, its gaps marked.",
+    "coverage": "Show which days of which series are there.",
     "record": "Write down what the venue's sockets say, to replay it later.",
     "exchanges": "List the venues and stores that can be used.",
     "config": "Show the effective settings and where each comes from.",
