@@ -92,7 +92,9 @@ def test_velas_version_is_the_installed_ones() -> None:
     assert velas.__version__ == expected
 
 
-@pytest.mark.parametrize("room", ["adapter", "frames", "history", "regimes", "status", "testing"])
+@pytest.mark.parametrize(
+    "room", ["adapter", "charts", "frames", "history", "regimes", "status", "testing"]
+)
 def test_rooms_are_reached_from_the_front_door(room: str) -> None:
     code = f"import velas; print(velas.{room}.__name__)"
     answer = subprocess.run(

@@ -169,7 +169,8 @@ _HOMES = {
     "registry": ("open_exchange", "open_feed", "open_ledger", "open_store", "open_stream"),
     "stream": ("Stream",),
 }
-_ROOMS = ("adapter", "frames", "history", "regimes", "status", "testing")  # reached as velas.frames
+# reached as velas.frames
+_ROOMS = ("adapter", "charts", "frames", "history", "regimes", "status", "testing")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 

@@ -53,6 +53,12 @@ def test_bars_of_a_longer_interval_are_what_pandas_makes_of_the_candles() -> Non
     assert np.allclose(bars.volume, days["volume"].sum())
 
 
+def test_bars_of_months_are_as_long_as_each_month() -> None:
+    opens = [0, 31 * DAY, 59 * DAY]  # 1970
+    month = Interval("1M")
+    assert bars_of(candles(opens, "1M"), month, month).end_ms.tolist() == [*opens[1:], 90 * DAY]
+
+
 def test_bars_without_finite_prices_are_left_out() -> None:
     frame = candles([0, HOUR, 2 * HOUR])
     frame.loc[1, "high"] = np.inf
