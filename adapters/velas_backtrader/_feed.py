@@ -1,0 +1,171 @@
+"""`CandleData`: candles as a data feed of backtrader, from a store, a frame or live."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from velas import frames
+from velas.errors import ConfigError
+from velas.interval import Interval
+from velas.protocols import Store
+from velas_backtrader._checks import Integrity, Series, policy_of
+from velas_backtrader._library import UNBOUNDED
+from velas_backtrader._lines import columns_of, timeframe_of
+from velas_backtrader._lineset import CandleLines
+from velas_backtrader._source import Shelf, from_frame, from_shelf, range_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from velas.settings import Settings
+
+__all__ = ["CandleData"]
+
+
+class CandleData(CandleLines):
+    """Candles as a data feed; a bar is there when it is over, never before.
+
+    `source` is a store of velas, or a frame of candles in any known spelling of its
+    columns. Bars are those that open in ``[start_ms, end_ms)``; their ``datetime`` is the
+    moment they are over, UTC, so that of several intervals all come together that end
+    together. Lines are those of every feed (``openinterest`` is NaN), ``quote_volume``,
+    ``trades``, ``taker_buy_base``, ``taker_buy_quote``, and ``timestamp`` and
+    ``close_time`` in ms; nulls are NaN. Resampled and replayed feeds have them, too, and
+    candles on the venue's grid.
+
+    `integrity` says what becomes of gaps, duplicates and impossible bars: ``raise`` an
+    error before the first bar; ``warn`` and play them; ``drop`` impossible bars and all
+    but the last of duplicates, and warn.
+
+    Other arguments are backtrader's (``name``, ``fromdate``, ``tz`` ...); timeframe and
+    compression are the interval's.
+
+    Raises:
+        ConfigError: an argument is none, or the range is inverted.
+        UnknownSymbol, StoreError: nothing of that is stored, or not in the range.
+        FrameError: the candles are not unambiguous, not of the interval, not in order,
+            or fail `integrity`.
+    """
+
+    params: Any = (("timeframe", None), ("compression", None), ("qcheck", 0.5))
+
+    def __init__(
+        self,
+        source: Store | Shelf | pd.DataFrame,
+        symbol: str,
+        interval: str | Interval,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        integrity: Integrity = "raise",
+    ) -> None:
+        super().__init__()
+        self.symbol = symbol
+        self.interval = Interval.of(interval)
+        self._name = self.p.name or f"{symbol} {self.interval}"
+        self._dataname = self._name
+        self._take_timeframe()
+        series = Series(symbol, self.interval)
+        within = range_of(start_ms, end_ms)
+        policy = policy_of(integrity)
+        if isinstance(source, pd.DataFrame):
+            self.frame = from_frame(source, series, within, policy)
+        elif isinstance(source, Shelf):
+            self.frame = from_shelf(source, series, within, policy)
+        elif isinstance(source, Store):
+            self.frame = from_shelf(Shelf(source), series, within, policy)
+        else:
+            raise ConfigError(
+                f"source {type(source).__name__}: expected a velas store, a pandas DataFrame, "
+                "LiveCandles or a velas.Stream"
+            )
+        self._columns: Mapping[str, array[float]] = {}
+        self._digest: str | None = None
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Settings,
+        symbol: str,
+        interval: str | Interval,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        integrity: Integrity = "raise",
+        **params: Any,
+    ) -> Self:
+        """Return the feed of what the settings' store has; raises what the class does.
+
+        Holes that the venue is known to have itself are no fault.
+        """
+        return cls(
+            Shelf.of(settings),
+            symbol,
+            interval,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            integrity=integrity,
+            **params,
+        )
+
+    @property
+    def digest(self) -> str:
+        """The `velas.frames.digest` of the candles that are played."""
+        if self._digest is None:
+            self._digest = frames.digest(self.frame)
+        return self._digest
+
+    def start(self) -> None:
+        """Begin with the first bar."""
+        super().start()
+        if not self._columns:
+            columns = columns_of(self.frame, self.interval)
+            self._columns = {name: array("d", one.tobytes()) for name, one in columns.items()}
+        self._row = 0
+        self._pairs = [
+            (getattr(self.lines, name), self._columns[name]) for name in self.getlinealiases()
+        ]
+
+    def preload(self) -> None:
+        """Fill the lines from arrays, or bar by bar where filters are to see each."""
+        if not self._in_bulk():
+            super().preload()
+            return
+        moments = self._columns["datetime"]
+        first = bisect_left(moments, self.fromdate)
+        end = bisect_right(moments, self.todate)
+        for line, column in self._pairs:
+            # in front of the first bar index 0 is the last place of the array: no price there
+            line.extension = max(1, line.extension)
+            line.array = column[first:end] + array("d", [math.nan] * line.extension)
+        self._row = len(moments)
+        self._last()
+        self.home()
+
+    def _load(self) -> bool:
+        row = self._row
+        if row >= len(self.frame):
+            return False
+        for line, column in self._pairs:
+            line[0] = column[row]
+        self._row = row + 1
+        return True
+
+    def _in_bulk(self) -> bool:
+        return not self._filters and all(
+            line.mode == UNBOUNDED and not line.bindings for line, _ in self._pairs
+        )
+
+    def _take_timeframe(self) -> None:
+        timeframe, compression = timeframe_of(self.interval)
+        if self.p.timeframe is None:
+            self.p.timeframe = timeframe
+        if self.p.compression is None:
+            self.p.compression = compression
+        if self.p.tzinput is not None:
+            raise ConfigError(f"tzinput {self.p.tzinput!r}: candles are in UTC; `tz` shows others")

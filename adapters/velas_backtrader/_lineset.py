@@ -1,0 +1,108 @@
+"""What a feed of candles and the views of it have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from velas_backtrader._filters import CandleReplayer, CandleResampler
+from velas_backtrader._library import UNBOUNDED, AbstractDataBase
+from velas_backtrader._lines import MORE_LINES
+
+__all__ = ["CandleLines", "CandleView"]
+
+
+class CandleLines(AbstractDataBase):  # type: ignore[misc]
+    """Lines of candles that can be viewed, resampled, replayed and kept short."""
+
+    lines: Any = MORE_LINES
+
+    def start(self) -> None:
+        """Begin with the first bar."""
+        super().start()
+        for one, _, _ in self._filters:
+            if isinstance(one, CandleResampler | CandleReplayer):
+                one.restart()
+
+    def clone(self, **params: Any) -> CandleView:
+        """Return a view of this feed that can be resampled on its own."""
+        view: CandleView = _VIEW(dataname=self, **params)
+        return view
+
+    def copyas(self, _dataname: str, **params: Any) -> CandleView:
+        """Return a view of this feed under another name."""
+        view: CandleView = _VIEW(dataname=self, **params)
+        view._dataname = view._name = _dataname
+        return view
+
+    def resample(self, **params: Any) -> None:
+        """Make longer candles of these; see `cerebro.resampledata`."""
+        self.addfilter(CandleResampler, **params)
+
+    def replay(self, **params: Any) -> None:
+        """Show longer candles as they grow; see `cerebro.replaydata`."""
+        self.addfilter(CandleReplayer, **params)
+
+    def qbuffer(self, savemem: int = 0, replaying: bool = False) -> None:
+        """Keep no more bars than are looked at, and the one that comes next."""
+        for line in self.lines:
+            line.qbuffer(savemem=savemem, extrasize=1)
+
+    def rewind(self, size: int = 1) -> None:
+        """Put a bar back that is later than those of other feeds."""
+        if self.lines[0].mode == UNBOUNDED:
+            super().rewind(size)
+            return
+        # a short buffer does not know any more what it has put back
+        self._barstack.appendleft([line[0] for line in self.itersize()])
+        self.backwards(force=True)
+
+
+class CandleView(CandleLines):
+    """A view of a feed in the same cerebro, as `backtrader.feed.DataClone` is one.
+
+    That one has the lines of every feed only, and loses a bar after one was put back.
+    """
+
+    _clone = True
+
+    def __init__(self) -> None:
+        self.data = self.p.dataname
+        self._dataname = self.data._dataname
+        for name in ("sessionstart", "sessionend", "timeframe", "compression"):
+            setattr(self.p, name, getattr(self.data.p, name))
+
+    def start(self) -> None:
+        """Begin with the first bar."""
+        super().start()
+        self._seen = 0
+        self._in_bulk = False
+
+    def preload(self) -> None:
+        """Look at all bars of the feed, which has been preloaded."""
+        self._in_bulk = True
+        super().preload()
+        self.data.home()
+        self._in_bulk = False
+
+    def _start(self) -> None:
+        self.start()
+        for name in ("_tz", "_calendar", "fromdate", "todate", "sessionstart", "sessionend"):
+            setattr(self, name, getattr(self.data, name))
+        self.lines.datetime._settz(self._tz)
+        self._tzinput = None
+
+    def _load(self) -> bool:
+        if self._in_bulk:
+            self.data.advance()
+            if len(self.data) > self.data.buflen():
+                return False
+        elif len(self.data) <= self._seen:
+            return False
+        self._seen += 1
+        for line, other in zip(self.lines, self.data.lines, strict=True):
+            line[0] = other[0]
+        return True
+
+
+# its metaclass takes the parameters
+_VIEW: Any = CandleView

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+import numpy as np
+import pandas as pd
+import pytest
+from btkit import DAY, START, candles, longer
+
+from velas.errors import ConfigError
+from velas.interval import Interval
+from velas_backtrader import CandleData
+from velas_backtrader._grid import Grid
+from velas_backtrader._lines import ends_of, timeframe_of
+
+FRAMES = {"1m": candles(3 * 1_440), "1h": candles(24 * 75, "1h"), "1d": candles(800, "1d")}
+MODES: list[dict[str, Any]] = [{}, {"exactbars": 1}]
+CASES = [
+    ("1m", "5m"),
+    ("1m", "15m"),
+    ("1m", "1h"),
+    ("1m", "4h"),
+    ("1m", "1d"),
+    ("1h", "8h"),
+    ("1h", "1d"),
+    ("1h", "3d"),
+    ("1h", "1w"),
+    ("1h", "1M"),
+    ("1d", "1w"),
+    ("1d", "1M"),
+]
+NAMES = ("timestamp", "open", "high", "low", "close", "trades", "close_time")
+SUMS = ("volume", "quote_volume", "taker_buy_base", "taker_buy_quote")
+
+
+class Bars(bt.Strategy):  # type: ignore[misc]
+    """Writes down each new bar of the last data, and when it was new."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.moments: list[tuple[float, float]] = []
+
+    def next(self) -> None:
+        data = self.datas[-1]
+        if len(data) > len(self.rows):
+            self.rows.append({name: getattr(data, name)[0] for name in (*NAMES, *SUMS)})
+            self.moments.append((data.datetime[0], self.datas[0].datetime[0]))
+
+    prenext = next
+
+
+def resampled(frame: pd.DataFrame, short: str, long: str, *, clone: bool, **modes: Any) -> Bars:
+    cerebro = bt.Cerebro(stdstats=False, **modes)
+    data = CandleData(frame, "BTCUSDT", short, integrity="warn")
+    if clone:
+        cerebro.adddata(data)
+    timeframe, compression = timeframe_of(Interval(long))
+    cerebro.resampledata(data, timeframe=timeframe, compression=compression)
+    cerebro.addstrategy(Bars)
+    strategy: Bars = cerebro.run()[0]
+    return strategy
+
+
+def check(strategy: Bars, expected: pd.DataFrame, long: str) -> None:
+    got = pd.DataFrame(strategy.rows)
+    assert len(got) == len(expected) > 0
+    for name in NAMES:
+        assert got[name].tolist() == expected[name].tolist(), name
+    for name in SUMS:
+        np.testing.assert_allclose(got[name], expected[name])
+    ends = ends_of(expected["timestamp"].to_numpy(), Interval(long))
+    for end, (label, now) in zip(ends, strategy.moments, strict=True):
+        assert bt.num2date(label) == pd.Timestamp(end, unit="ms")
+        assert label == now  # neither before it is over nor after
+
+
+@pytest.mark.parametrize("modes", MODES, ids=str)
+@pytest.mark.parametrize("clone", [True, False])
+@pytest.mark.parametrize(("short", "long"), CASES)
+def test_resampled_candles_are_those_of_the_venue(
+    short: str, long: str, clone: bool, modes: dict[str, Any]
+) -> None:
+    frame = FRAMES[short] if long != "1w" else FRAMES[short].iloc[: 24 * 40]
+    first = Interval(long).ceil(int(frame["timestamp"].iloc[0]))
+    frame = frame[frame["timestamp"] >= first].reset_index(drop=True)
+    check(resampled(frame, short, long, clone=clone, **modes), longer(frame, long), long)
+
+
+@pytest.mark.filterwarnings("ignore::velas_backtrader.IntegrityWarning")
+@pytest.mark.parametrize("clone", [True, False])
+@pytest.mark.parametrize("long", ["5m", "1h", "1d"])
+def test_holes_at_the_edges_join_no_candles(long: str, clone: bool) -> None:
+    frame = FRAMES["1m"]
+    cuts = [58, 59, 60, 118, 119, 1_430, 1_435, 1_439, 1_440, 1_441, 2_878, 2_879]
+    cuts += list(range(300, 425))
+    holed = frame.drop(index=cuts).reset_index(drop=True)
+    got = pd.DataFrame(resampled(holed, "1m", long, clone=clone).rows)
+    expected = longer(holed, long)
+    expected = expected[expected["close_time"] % 60_000 == 59_999].reset_index(drop=True)
+    assert got["open"].tolist() == expected["open"].tolist()
+    assert got["close"].tolist() == expected["close"].tolist()
+    assert got["trades"].tolist() == expected["trades"].tolist()
+
+
+def test_candle_that_is_not_over_is_not_delivered() -> None:
+    frame = FRAMES["1m"].head(150)
+    assert len(resampled(frame, "1m", "1h", clone=True).rows) == 2
+
+
+@pytest.mark.parametrize("clone", [True, False])
+def test_replay_shows_a_candle_as_it_grows(clone: bool) -> None:
+    frame = FRAMES["1m"].head(180)
+
+    class Growing(bt.Strategy):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rows: list[tuple[float, ...]] = []
+
+        def next(self) -> None:
+            data = self.datas[-1]
+            self.rows.append(
+                (len(data), data.open[0], data.high[0], data.low[0], data.close[0], data.trades[0])
+            )
+
+    cerebro = bt.Cerebro(stdstats=False)
+    data = CandleData(frame, "BTCUSDT", "1m")
+    if clone:
+        cerebro.adddata(data)
+    cerebro.replaydata(data, timeframe=bt.TimeFrame.Minutes, compression=60)
+    cerebro.addstrategy(Growing)
+    rows = cerebro.run()[0].rows
+    assert len(rows) == 180
+    for at, (count, *values) in enumerate(rows):
+        so_far = frame.iloc[at // 60 * 60 : at + 1]
+        assert count == at // 60 + 1
+        assert values == [
+            so_far["open"].iloc[0],
+            so_far["high"].max(),
+            so_far["low"].min(),
+            so_far["close"].iloc[-1],
+            so_far["trades"].sum(),
+        ]
+
+
+def test_bar_that_comes_too_late_for_its_candle_is_part_of_the_next() -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+    frame = FRAMES["1m"].head(12)
+    data = CandleData(frame, "BTCUSDT", "1m")
+    data.addfilter(_Late)
+    cerebro.resampledata(data, timeframe=bt.TimeFrame.Minutes, compression=5)
+    cerebro.addstrategy(Bars)
+    rows = cerebro.run()[0].rows
+    trades = frame["trades"]
+    assert [one["trades"] for one in rows] == [
+        trades[[0, 1, 2, 4]].sum(),
+        trades[[3, 5, 6, 7, 8, 9]].sum(),
+    ]
+
+
+class _Late:
+    """Lets the fourth bar come after the fifth."""
+
+    def __init__(self, data: Any) -> None:
+        self.number = 0
+        self.held: list[float] = []
+
+    def __call__(self, data: Any) -> bool:
+        self.number += 1
+        if self.number == 4:
+            self.held = [line[0] for line in data.itersize()]
+            data.backwards()
+            return True
+        if self.number == 6:
+            new = [line[0] for line in data.itersize()]
+            data._updatebar(self.held)
+            data._add2stack(new, stash=True)
+        return False
+
+
+def test_grid_has_the_slots_of_intervals() -> None:
+    rng = np.random.default_rng(3)
+    for name in ("1s", "5m", "1h", "4h", "1d", "3d", "1w", "1M"):
+        interval = Interval(name)
+        grid = Grid(*timeframe_of(interval))
+        for ms in rng.integers(START, START + 900 * DAY, 300) // 1_000 * 1_000:
+            end = interval.ceil(int(ms))  # a bar that ends at an edge is of the slot before
+            number = bt.date2num(pd.Timestamp(int(ms), unit="ms").to_pydatetime())
+            assert bt.num2date(grid.end_of(number)) == pd.Timestamp(end, unit="ms")
+    years = Grid(bt.TimeFrame.Years, 1)
+    assert bt.num2date(years.end_of(bt.date2num(pd.Timestamp("2024-05-01")))).year == 2025
+
+
+def test_grid_refuses_ticks() -> None:
+    with pytest.raises(ConfigError, match="Tick"):
+        Grid(bt.TimeFrame.Ticks, 1)
