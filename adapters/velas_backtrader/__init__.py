@@ -2,5 +2,6 @@
 
 from velas_backtrader._checks import IntegrityWarning
 from velas_backtrader._feed import CandleData
+from velas_backtrader._live import LiveCandles
 
-__all__ = ["CandleData", "IntegrityWarning"]
+__all__ = ["CandleData", "IntegrityWarning", "LiveCandles"]

@@ -18,7 +18,7 @@ from velas.history.windows import explain
 from velas.interval import INTERVALS, Interval
 from velas.models import Gap
 
-__all__ = ["Integrity", "IntegrityWarning", "Series", "judged", "policy_of"]
+__all__ = ["Integrity", "IntegrityWarning", "Series", "judged", "lacking", "policy_of"]
 
 Integrity: TypeAlias = Literal["raise", "warn", "drop"]
 _LACKING = "not downloaded"
@@ -92,7 +92,13 @@ def judged(
     _check_spacing(opens, series)
     kept = _last_of_each(frame)
     impossible = _impossible(kept, series.interval)
-    holes = _holes(kept["timestamp"].to_numpy(), series.interval, (start_ms, end_ms), absent or ())
+    holes = lacking(
+        kept["timestamp"].to_numpy(),
+        series.interval,
+        absent or (),
+        start_ms=start_ms,
+        end_ms=end_ms,
+    )
     repeated = opens[:-1][np.diff(opens) == 0]
     faults = _faults(holes, repeated, kept["timestamp"].to_numpy()[impossible])
     if faults:
@@ -102,6 +108,19 @@ def judged(
         if kept.empty:
             raise FrameError(f"{series}: all {len(frame)} bars are impossible; nothing is left")
     return kept
+
+
+def lacking(
+    opens: npt.NDArray[np.int64],
+    grid: Interval,
+    absent: Iterable[Gap],
+    *,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+) -> list[Gap]:
+    """Return the holes among open times that `absent` does not explain."""
+    found = frames.gaps(opens, grid, start_ms=start_ms, end_ms=end_ms, reason=_LACKING)
+    return [gap for gap in explain(found, absent, grid) if gap.reason == _LACKING]
 
 
 def _check_sorted(opens: npt.NDArray[np.int64], series: Series) -> None:
@@ -154,16 +173,6 @@ def _impossible(frame: pd.DataFrame, grid: Interval) -> npt.NDArray[np.bool_]:
             first = int(np.searchsorted(opens, finding.timestamp))
             bad[first : first + finding.count] = True
     return bad
-
-
-def _holes(
-    opens: npt.NDArray[np.int64],
-    grid: Interval,
-    asked: tuple[int | None, int | None],
-    absent: Iterable[Gap],
-) -> list[Gap]:
-    found = frames.gaps(opens, grid, start_ms=asked[0], end_ms=asked[1], reason=_LACKING)
-    return [gap for gap in explain(found, absent, grid) if gap.reason == _LACKING]
 
 
 def _faults(

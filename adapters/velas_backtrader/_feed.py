@@ -13,11 +13,14 @@ from velas import frames
 from velas.errors import ConfigError
 from velas.interval import Interval
 from velas.protocols import Store
+from velas.stream import Stream
 from velas_backtrader._checks import Integrity, Series, policy_of
 from velas_backtrader._library import UNBOUNDED
 from velas_backtrader._lines import columns_of, timeframe_of
 from velas_backtrader._lineset import CandleLines
-from velas_backtrader._source import Shelf, from_frame, from_shelf, range_of
+from velas_backtrader._live import LiveCandles
+from velas_backtrader._pump import key_of
+from velas_backtrader._source import Range, Shelf, from_frame, from_shelf, range_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,9 +57,12 @@ class CandleData(CandleLines):
 
     params: Any = (("timeframe", None), ("compression", None), ("qcheck", 0.5))
 
+    _live: LiveCandles | None = None
+    _is_running = False
+
     def __init__(
         self,
-        source: Store | Shelf | pd.DataFrame,
+        source: Store | Shelf | pd.DataFrame | LiveCandles | Stream,
         symbol: str,
         interval: str | Interval,
         *,
@@ -70,22 +76,20 @@ class CandleData(CandleLines):
         self._name = self.p.name or f"{symbol} {self.interval}"
         self._dataname = self._name
         self._take_timeframe()
-        series = Series(symbol, self.interval)
-        within = range_of(start_ms, end_ms)
-        policy = policy_of(integrity)
-        if isinstance(source, pd.DataFrame):
-            self.frame = from_frame(source, series, within, policy)
-        elif isinstance(source, Shelf):
-            self.frame = from_shelf(source, series, within, policy)
-        elif isinstance(source, Store):
-            self.frame = from_shelf(Shelf(source), series, within, policy)
-        else:
-            raise ConfigError(
-                f"source {type(source).__name__}: expected a velas store, a pandas DataFrame, "
-                "LiveCandles or a velas.Stream"
-            )
+        self.integrity: Integrity = policy_of(integrity)
         self._columns: Mapping[str, array[float]] = {}
         self._digest: str | None = None
+        within = range_of(start_ms, end_ms)
+        self._live = _live_of(source)
+        if self._live is None:
+            self.frame = self._played(source, within)
+            return
+        if within.end_ms is not None:
+            raise ConfigError(f"end_ms {within.end_ms}: live candles have no end; todate has")
+        self.start_ms = within.start_ms
+        self.first_ms = within.start_ms or 0
+        self.key = key_of(symbol, self.interval.name)
+        self._live.join(self)
 
     @classmethod
     def from_settings(
@@ -120,9 +124,42 @@ class CandleData(CandleLines):
             self._digest = frames.digest(self.frame)
         return self._digest
 
+    def islive(self) -> bool:
+        """Whether the candles are live: then cerebro asks for each, again and again."""
+        return self._live is not None
+
+    def haslivedata(self) -> bool:
+        """Whether there are candles that were not asked for yet."""
+        return self._live is not None and self._live.has_data(self)
+
+    def setenvironment(self, env: Any) -> None:
+        """Take part in a cerebro; live, be stopped with its run."""
+        super().setenvironment(env)
+        if self._live is not None:
+            self._live.guard(env)
+
+    def get_notifications(self) -> list[Any]:
+        """Return what `notify_data` is to be told."""
+        if self._live is not None and self._is_running:
+            self._tell_states(self._live)
+        notifications: list[Any] = super().get_notifications()
+        return notifications
+
+    def stop(self) -> None:
+        """End with the run."""
+        super().stop()
+        self._is_running = False
+        if self._live is not None:
+            self._live.stop()
+
     def start(self) -> None:
         """Begin with the first bar."""
         super().start()
+        if self._live is not None:
+            self._laststatus = self.UNKNOWN
+            self._live.begin(self._env)
+            self._is_running = True
+            return
         if not self._columns:
             columns = columns_of(self.frame, self.interval)
             self._columns = {name: array("d", one.tobytes()) for name, one in columns.items()}
@@ -147,7 +184,9 @@ class CandleData(CandleLines):
         self._last()
         self.home()
 
-    def _load(self) -> bool:
+    def _load(self) -> bool | None:
+        if self._live is not None:
+            return self._load_live(self._live)
         row = self._row
         if row >= len(self.frame):
             return False
@@ -155,6 +194,44 @@ class CandleData(CandleLines):
             line[0] = column[row]
         self._row = row + 1
         return True
+
+    def _load_live(self, live: LiveCandles) -> bool | None:
+        bar = live.next_bar(self, self._qcheck)
+        if bar is None:
+            if not live.is_over(self):
+                return None
+            self.put_notification(self.DISCONNECTED)
+            return False
+        self._tell_states(live)
+        if self._laststatus in (self.UNKNOWN, self.DISCONNECTED):
+            self.put_notification(self.CONNECTED)
+        is_newest = bar.newest and live.is_last(bar)
+        self.put_notification(self.LIVE if is_newest else self.DELAYED)
+        for line, value in zip(self.itersize(), bar.row, strict=True):
+            line[0] = value
+        return True
+
+    def _tell_states(self, live: LiveCandles) -> None:
+        for state in live.states(self):
+            if state == "disconnected":
+                self.put_notification(self.DISCONNECTED)
+            elif state == "delayed":
+                self.put_notification(self.DELAYED)
+            elif self._laststatus in (self.UNKNOWN, self.DISCONNECTED):
+                self.put_notification(self.CONNECTED)
+
+    def _played(self, source: object, within: Range) -> pd.DataFrame:
+        series = Series(self.symbol, self.interval)
+        if isinstance(source, pd.DataFrame):
+            return from_frame(source, series, within, self.integrity)
+        if isinstance(source, Shelf):
+            return from_shelf(source, series, within, self.integrity)
+        if isinstance(source, Store):
+            return from_shelf(Shelf(source), series, within, self.integrity)
+        raise ConfigError(
+            f"source {type(source).__name__}: expected a velas store, a pandas DataFrame, "
+            "LiveCandles or a velas.Stream"
+        )
 
     def _in_bulk(self) -> bool:
         return not self._filters and all(
@@ -169,3 +246,9 @@ class CandleData(CandleLines):
             self.p.compression = compression
         if self.p.tzinput is not None:
             raise ConfigError(f"tzinput {self.p.tzinput!r}: candles are in UTC; `tz` shows others")
+
+
+def _live_of(source: object) -> LiveCandles | None:
+    if isinstance(source, LiveCandles):
+        return source
+    return LiveCandles.of_stream(source) if isinstance(source, Stream) else None

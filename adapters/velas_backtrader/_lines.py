@@ -14,9 +14,9 @@ from velas.models import Candle
 from velas_backtrader._dates import day_numbers
 from velas_backtrader._library import TimeFrame
 
-__all__ = ["MORE_LINES", "columns_of", "ends_of", "row_of", "timeframe_of"]
+__all__ = ["LINES", "MORE_LINES", "columns_of", "ends_of", "row_of", "timeframe_of"]
 
-# behind those of every feed: close, low, high, open, volume, openinterest, datetime
+# behind those of every feed
 MORE_LINES = (
     "quote_volume",
     "trades",
@@ -25,6 +25,7 @@ MORE_LINES = (
     "timestamp",
     "close_time",
 )
+LINES = ("close", "low", "high", "open", "volume", "openinterest", "datetime", *MORE_LINES)
 _NULLABLE = ("quote_volume", "trades", "taker_buy_base", "taker_buy_quote")
 _UNITS = {
     "s": TimeFrame.Seconds,

@@ -17,10 +17,10 @@ from velas.models import Gap
 from velas.protocols import Store
 from velas.settings import Settings
 from velas.symbols import near_matches, series_key
-from velas_backtrader._checks import Integrity, Series, judged
+from velas_backtrader._checks import Integrity, Series, judged, lacking
 from velas_backtrader._columns import to_candles
 
-__all__ = ["Range", "Shelf", "explained", "from_frame", "from_shelf", "range_of"]
+__all__ = ["Range", "Shelf", "explained", "from_frame", "from_shelf", "history", "range_of"]
 
 _SHOWN = 8
 _FOREVER_MS = 253_402_300_800_000
@@ -110,6 +110,23 @@ def from_shelf(shelf: Shelf, series: Series, within: Range, policy: Integrity) -
         end_ms=within.end_ms,
         absent=explained(shelf, series),
     )
+
+
+def history(shelf: Shelf, series: Series, start_ms: int, policy: Integrity) -> pd.DataFrame:
+    """Return what is stored from `start_ms` on, up to the first hole that may be filled.
+
+    Raises:
+        FrameError: as `judged` says, of duplicates and impossible bars.
+    """
+    interval = series.interval
+    candles = shelf.store.load(series.symbol, interval, start_ms=start_ms)
+    if candles.empty:
+        return candles
+    absent = explained(shelf, series)
+    holes = lacking(candles["timestamp"].to_numpy(), interval, absent, start_ms=start_ms)
+    if holes:
+        candles = candles[candles["timestamp"] < holes[0].start_ms]
+    return judged(candles, series, policy, absent=absent) if len(candles) else candles
 
 
 def explained(shelf: Shelf, series: Series) -> Sequence[Gap]:

@@ -183,6 +183,16 @@ class Stream:
         return self._series(symbol, interval).track.forming
 
     @property
+    def clock(self) -> Clock:
+        """The clock that the stream goes by."""
+        return self._clock
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange that it asks; not closed with the stream."""
+        return self._exchange
+
+    @property
     def counters(self) -> Mapping[str, int]:
         """How many events were `closed`, `late`, `repeated`, `conflated` ... so far."""
         return {**self._counters, "conflated": self._mailbox.conflated}
