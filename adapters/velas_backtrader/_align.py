@@ -86,6 +86,7 @@ class Alignment:
     def __init__(self) -> None:
         self._lines: dict[Key, _Line] = {}
         self._forced_ms = -math.inf
+        self._began = False
 
     def add(self, key: Key, reached_ms: int, *, settled: bool, history: Block | None) -> None:
         """Take a series on; nothing of it that ends up to `reached_ms` is to come.
@@ -119,7 +120,9 @@ class Alignment:
     def due(self) -> bool:
         """Whether the next moment is complete, or is not waited for any more."""
         next_ms = self.next_end_ms
-        return next_ms < math.inf and (next_ms <= self._forced_ms or not self.laggards())
+        if next_ms == math.inf or next_ms <= self._forced_ms:
+            return next_ms < math.inf
+        return self._began and not self.laggards()
 
     @property
     def next_end_ms(self) -> float:
@@ -152,7 +155,8 @@ class Alignment:
             yield key, line.interval, line.reached_ms
 
     def began(self, now_ms: int) -> None:
-        """Note when the stream began to listen."""
+        """Note when the stream began to listen; until then nothing is due."""
+        self._began = True
         for line in self._lines.values():
             line.history.newest_ms = line.interval.floor(now_ms)
             if not line.settled:

@@ -157,6 +157,7 @@ class CandleData(CandleLines):
         super().start()
         if self._live is not None:
             self._laststatus = self.UNKNOWN
+            self._qcheck = self.p.qcheck  # the old way of cerebro does not set it
             self._live.begin(self._env)
             self._is_running = True
             return

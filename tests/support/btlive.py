@@ -51,32 +51,58 @@ class Venue:
         )
         async with stand_in as venue:
             self.venue = venue
-            settings = velas.load_settings(
-                environ={},
-                rest={"url": venue.rest_url},
-                ws={"url": venue.ws_url},
-                stream={"memory_candles": 5, "mute_after_s": 20.0},
-            )
-            async with velas.open_exchange(settings, clock=clock) as exchange:
-                stream = velas.open_stream(settings, exchange, self.store, clock=clock)
-                async with stream:
-                    over = asyncio.ensure_future(self._end(stream, clock))
-                    side = asyncio.ensure_future(self.script(venue, clock)) if self.script else None
+            try:
+                async with self._stream(venue, clock) as stream:
                     yield stream
-                    over.cancel()
-                    if side is not None:
-                        side.cancel()
-            for _ in range(200):
-                if not venue.open_connections:
-                    break
-                await asyncio.sleep(0.01)
-            self.left_open = venue.open_connections
-        self.closed += 1
+            finally:
+                for _ in range(200):
+                    if not venue.open_connections:
+                        break
+                    await asyncio.sleep(0.01)
+                self.left_open = venue.open_connections
+                self.closed += 1
+
+    @asynccontextmanager
+    async def _stream(
+        self, venue: StandInVenue, clock: LoopClock
+    ) -> AsyncIterator[velas.Stream]:
+        settings = velas.load_settings(
+            environ={},
+            rest={"url": venue.rest_url},
+            ws={"url": venue.ws_url},
+            stream={"memory_candles": 5, "mute_after_s": 20.0},
+        )
+        async with (
+            velas.open_exchange(settings, clock=clock) as exchange,
+            self._of(settings, exchange, clock) as stream,
+        ):
+            tasks = [asyncio.ensure_future(self._end(stream, clock))]
+            if self.script is not None:
+                tasks.append(asyncio.ensure_future(self.script(venue, clock)))
+            try:
+                yield stream
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    def stream_class(self) -> type[velas.Stream]:
+        """Return what is to be opened."""
+        return velas.Stream
+
+    def _of(self, settings: Any, exchange: Any, clock: LoopClock) -> velas.Stream:
+        feed = velas.open_feed(settings, exchange, clock=clock)
+        make = self.stream_class()
+        return make(exchange, feed, self.store, settings=settings.stream, clock=clock)
 
     def frame(self, symbol: str, interval: str, start_ms: int, end_ms: int) -> Any:
         """Return the truth."""
         assert self.venue is not None
         return self.venue.frame(symbol, interval, start_ms=start_ms, end_ms=end_ms)
+
+    def requests(self, path: str) -> int:
+        """Return how often the venue was asked for something."""
+        assert self.venue is not None
+        return sum(one.path == path for one in self.venue.requests)
 
     async def _end(self, stream: velas.Stream, clock: LoopClock) -> None:
         await clock.sleep(self.seconds)
