@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import download, live, store
+from benchmarks import backtrader, download, live, store
 
 __all__ = ["main"]
 
@@ -19,6 +19,8 @@ def main() -> None:
     store.main([])
     print("\nlive")
     live.main([])
+    print("\nbacktrader\n")
+    backtrader.main([])
 
 
 if __name__ == "__main__":

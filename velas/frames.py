@@ -157,7 +157,7 @@ def check(frame: pd.DataFrame, interval: str | Interval) -> list[Finding]:
     _note(found, "duplicate", order[1:], np.diff(order) == 0, lambda t, n: f"{n} repeated rows")
     found += [
         Finding("gap", gap.start_ms, gap.missing, f"{gap.missing} candles missing")
-        for gap in gaps(np.unique(order), grid)
+        for gap in gaps(order[np.diff(order, prepend=order[:1] - 1) > 0], grid)
     ]
     off_grid = grid.open_of(grid.slot(ts)) != ts
     _note(found, "off_grid", ts, off_grid, lambda t, n: f"{n} open times off the {grid} grid")

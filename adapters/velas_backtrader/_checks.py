@@ -136,8 +136,8 @@ def _check_sorted(opens: npt.NDArray[np.int64], series: Series) -> None:
 
 def _check_spacing(opens: npt.NDArray[np.int64], series: Series) -> None:
     grid = series.interval
-    different = np.unique(opens)
-    steps = different[1:] - different[:-1]
+    steps = opens[1:] - opens[:-1]
+    steps = steps[steps > 0]
     if not len(steps):
         return
     usual = int(np.median(steps))

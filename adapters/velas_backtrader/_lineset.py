@@ -10,6 +10,9 @@ from velas_backtrader._lines import MORE_LINES
 
 __all__ = ["CandleLines", "CandleView"]
 
+_TICKS = ("close", "low", "high", "open", "volume", "openinterest")  # what brokers look at
+_NO_TICKS = dict.fromkeys(("tick_last", *(f"tick_{name}" for name in _TICKS)))
+
 
 class CandleLines(AbstractDataBase):  # type: ignore[misc]
     """Lines of candles that can be viewed, resampled, replayed and kept short."""
@@ -19,6 +22,8 @@ class CandleLines(AbstractDataBase):  # type: ignore[misc]
     def start(self) -> None:
         """Begin with the first bar."""
         super().start()
+        self._buffers = [getattr(self.lines, name) for name in self.getlinealiases()]
+        self._ticks = [(f"tick_{name}", getattr(self.lines, name)) for name in _TICKS]
         for one, _, _ in self._filters:
             if isinstance(one, CandleResampler | CandleReplayer):
                 one.restart()
@@ -46,6 +51,31 @@ class CandleLines(AbstractDataBase):  # type: ignore[misc]
         """Keep no more bars than are looked at, and the one that comes next."""
         for line in self.lines:
             line.qbuffer(savemem=savemem, extrasize=1)
+
+    # the next three are those of every feed, and most of what an empty backtest takes
+
+    def advance(self, size: int = 1, datamaster: Any = None, ticks: bool = True) -> None:
+        """Go on to a bar that is there already."""
+        if datamaster is not None or self._buffers[0].mode != UNBOUNDED:
+            super().advance(size, datamaster, ticks=ticks)
+            return
+        if ticks:
+            self._tick_nullify()
+        for line in self._buffers:
+            line._idx += size
+            line.lencount += size
+        if ticks and len(self) < self.buflen():
+            self._tick_fill()
+
+    def _tick_nullify(self) -> None:
+        self.__dict__.update(_NO_TICKS)
+
+    def _tick_fill(self, force: bool = False) -> None:
+        ticks = self.__dict__
+        if force or ticks.get("tick_close") is None:
+            for name, line in self._ticks:
+                ticks[name] = line.array[line._idx]
+            ticks["tick_last"] = ticks["tick_close"]
 
     def rewind(self, size: int = 1) -> None:
         """Put a bar back that is later than those of other feeds."""

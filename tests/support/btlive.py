@@ -63,9 +63,7 @@ class Venue:
                 self.closed += 1
 
     @asynccontextmanager
-    async def _stream(
-        self, venue: StandInVenue, clock: LoopClock
-    ) -> AsyncIterator[velas.Stream]:
+    async def _stream(self, venue: StandInVenue, clock: LoopClock) -> AsyncIterator[velas.Stream]:
         settings = velas.load_settings(
             environ={},
             rest={"url": venue.rest_url},
@@ -119,9 +117,7 @@ async def record(path: Path, seconds: float) -> None:
     """Record the stand-in's candles of two symbols and two intervals as a tape."""
     clock = LoopClock(start_ms=START)
     candles = GeneratedCandles(seed=3)
-    stand_in = StandInVenue(
-        "spot", symbols=["BTCUSDT", "ETHUSDT"], candles=candles, clock=clock
-    )
+    stand_in = StandInVenue("spot", symbols=["BTCUSDT", "ETHUSDT"], candles=candles, clock=clock)
     async with stand_in as venue:
         settings = velas.load_settings(
             environ={}, rest={"url": venue.rest_url}, ws={"url": venue.ws_url}

@@ -127,15 +127,12 @@ def test_resampled_live_candles_are_those_of_the_venue(clone: bool) -> None:
     source = live(venue)
     start = Interval("5m").floor(NOW - 60 * MINUTE)
     cerebro = bt.Cerebro(stdstats=False)
-    datas = [
-        CandleData(source, symbol, "1m", start_ms=start) for symbol in ("BTCUSDT", "ETHUSDT")
-    ]
+    datas = [CandleData(source, symbol, "1m", start_ms=start) for symbol in ("BTCUSDT", "ETHUSDT")]
     if clone:
         for data in datas:
             cerebro.adddata(data)
     made = [
-        cerebro.resampledata(data, timeframe=bt.TimeFrame.Minutes, compression=5)
-        for data in datas
+        cerebro.resampledata(data, timeframe=bt.TimeFrame.Minutes, compression=5) for data in datas
     ]
     cerebro.addstrategy(Witness)
     cerebro.run()
