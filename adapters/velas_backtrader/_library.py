@@ -8,6 +8,7 @@ from typing import Any
 __all__ = [
     "UNBOUNDED",
     "AbstractDataBase",
+    "BackBroker",
     "Replayer",
     "Resampler",
     "TimeFrame",
@@ -19,6 +20,7 @@ _BACKTRADER: Any = importlib.import_module("backtrader")
 _FILTERS: Any = importlib.import_module("backtrader.resamplerfilter")
 
 AbstractDataBase: Any = _BACKTRADER.feed.AbstractDataBase
+BackBroker: Any = _BACKTRADER.brokers.BackBroker
 Replayer: Any = _FILTERS.Replayer
 Resampler: Any = _FILTERS.Resampler
 TimeFrame: Any = _BACKTRADER.TimeFrame

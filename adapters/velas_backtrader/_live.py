@@ -25,6 +25,7 @@ from velas_backtrader._checks import Series
 from velas_backtrader._handover import Handover, State
 from velas_backtrader._lines import LINES, columns_of, ends_of
 from velas_backtrader._pump import Opener, Want, pump
+from velas_backtrader._rounds import end_with_run, rest_the_broker
 from velas_backtrader._source import Shelf, history
 
 if TYPE_CHECKING:
@@ -123,19 +124,12 @@ class LiveCandles:
         self._joined.append(data)
 
     def guard(self, cerebro: Any) -> None:
-        """See to it that no run of a cerebro, however it ends, leaves the stream behind."""
+        """See to it that a run leaves no stream behind, and is as a backtest would be."""
         if cerebro in self._guarded:
             return
         self._guarded.add(cerebro)
-        run = cerebro.runstrategies
-
-        def guarded(*args: Any, **options: Any) -> Any:
-            try:
-                return run(*args, **options)
-            finally:
-                self.stop()
-
-        cerebro.runstrategies = guarded
+        end_with_run(cerebro, self.stop)
+        rest_the_broker(cerebro)
 
     def begin(self, cerebro: Any) -> None:
         """Start the stream with the feeds of a cerebro; the first of them calls.

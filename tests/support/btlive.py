@@ -47,6 +47,7 @@ class Venue:
             symbols=list(self.symbols),
             candles=GeneratedCandles(seed=3, outages=self.outages),
             clock=clock,
+            in_flight_s=30.0,
             **self.options,
         )
         async with stand_in as venue:

@@ -22,8 +22,8 @@ MODES: list[dict[str, Any]] = [
     {"exactbars": -1},
     {"exactbars": -2},
 ]
-BTC, ETH = candles(720), candles(720, seed=2)
-CUT = [119, 120, 121, 299, 300, *range(610, 650)]
+BTC, ETH = candles(480), candles(480, seed=2)
+CUT = [119, 120, 121, 299, 300, *range(310, 350)]
 WHOLE = [
     (BTC, "BTCUSDT", "1m"),
     (ETH, "ETHUSDT", "1m"),

@@ -14,8 +14,7 @@ from velas_backtrader import CandleData
 from velas_backtrader._grid import Grid
 from velas_backtrader._lines import ends_of, timeframe_of
 
-FRAMES = {"1m": candles(3 * 1_440), "1h": candles(24 * 75, "1h"), "1d": candles(800, "1d")}
-MODES: list[dict[str, Any]] = [{}, {"exactbars": 1}]
+FRAMES = {"1m": candles(2 * 1_440), "1h": candles(24 * 75, "1h"), "1d": candles(800, "1d")}
 CASES = [
     ("1m", "5m"),
     ("1m", "15m"),
@@ -75,8 +74,9 @@ def check(strategy: Bars, expected: pd.DataFrame, long: str) -> None:
         assert label == now  # neither before it is over nor after
 
 
-@pytest.mark.parametrize("modes", MODES, ids=str)
-@pytest.mark.parametrize("clone", [True, False])
+@pytest.mark.parametrize(
+    ("clone", "modes"), [(True, {}), (False, {"exactbars": 1})], ids=["clone", "alone"]
+)
 @pytest.mark.parametrize(("short", "long"), CASES)
 def test_resampled_candles_are_those_of_the_venue(
     short: str, long: str, clone: bool, modes: dict[str, Any]
