@@ -213,7 +213,7 @@ def test_ctrl_c_leaves_nothing() -> None:
 
 
 def test_what_nobody_holds_any_more_is_stopped() -> None:
-    venue, cerebro, source = endless(None)
+    _venue, cerebro, source = endless(None)
     for data in cerebro.datas:
         data.reset()
         data._start()
@@ -228,7 +228,7 @@ def test_what_nobody_holds_any_more_is_stopped() -> None:
 
 
 def test_context_ends_what_was_begun() -> None:
-    venue, cerebro, source = endless(None)
+    _venue, cerebro, source = endless(None)
     with source:
         for data in cerebro.datas:
             data.reset()
