@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import looptime
+from fastforward import fast_loop
 
 import velas
 from velas.feed import FeedAdapter
@@ -111,7 +111,7 @@ class Venue:
 def live(venue: Venue, **options: Any) -> LiveCandles:
     """Return live candles from a stand-in; the stream waits for cerebro."""
     options.setdefault("lockstep", True)
-    return LiveCandles(venue, loop_factory=looptime.new_event_loop, **options)
+    return LiveCandles(venue, loop_factory=fast_loop, **options)
 
 
 async def record(path: Path, seconds: float) -> None:

@@ -213,7 +213,7 @@ def test_ctrl_c_leaves_nothing() -> None:
 
 
 def test_what_nobody_holds_any_more_is_stopped() -> None:
-    _venue, cerebro, source = endless(None)
+    venue, cerebro, source = endless(None)
     for data in cerebro.datas:
         data.reset()
         data._start()
@@ -256,9 +256,9 @@ def test_error_comes_after_what_came_before_it() -> None:
             yield stream
         raise Unavailable("gone")
 
-    import looptime
+    from fastforward import fast_loop
 
-    source = LiveCandles(failing, loop_factory=looptime.new_event_loop)
+    source = LiveCandles(failing, loop_factory=fast_loop)
     data = CandleData(source, "BTCUSDT", "1m")
     with pytest.raises(Unavailable, match="gone"):
         played([data])

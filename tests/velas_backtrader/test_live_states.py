@@ -124,14 +124,14 @@ class Laggard(velas.Stream):
 
 
 def lagging(**options: Any) -> Any:
-    import looptime
+    from fastforward import fast_loop
 
     class Late(Venue):
         def stream_class(self) -> type[velas.Stream]:
             return Laggard
 
     venue = Late(seconds=370)
-    source = LiveCandles(venue, loop_factory=looptime.new_event_loop, lockstep=True, **options)
+    source = LiveCandles(venue, loop_factory=fast_loop, lockstep=True, **options)
     return played([CandleData(source, name, "1m") for name in ("BTCUSDT", "ETHUSDT")], Listener)
 
 
