@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import threading
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -468,3 +469,27 @@ def test_venue_in_thread_hands_over_why_it_cannot_start() -> None:
         taken = int(venue.rest_url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"), StandInVenue(port=taken).in_thread():
             pass
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_venue_whose_start_is_cut_short_leaves_no_socket_behind(turns: int) -> None:
+    gc.collect()
+    venue = StandInVenue("spot")
+    starting = asyncio.ensure_future(venue.start())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    starting.cancel()
+    with suppress(asyncio.CancelledError):
+        await starting
+    await venue.aclose()
+    del venue, starting
+    gc.collect()  # a socket nobody closed is an error in these tests
+
+
+async def test_venue_whose_port_is_taken_says_so_and_leaves_nothing_behind() -> None:
+    async with StandInVenue("spot") as first:
+        port = int(first.rest_url.rpartition(":")[2])
+        second = StandInVenue("spot", port=port)
+        with pytest.raises(OSError, match="in use"):
+            await second.start()
+        await second.aclose()

@@ -313,8 +313,13 @@ class StandInVenue:
             shutdown_timeout=1.0,
             max_line_size=_LONGEST_LINE,
         )
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        listening = asyncio.ensure_future(_listen(runner, self._port))
+        try:
+            await asyncio.shield(listening)
+        except asyncio.CancelledError:  # cut short, it would leave its socket behind
+            await asyncio.wait([listening])
+            await runner.cleanup()
+            raise
         self._runner = runner
         self._loop = asyncio.get_running_loop()
         self._sockets.start()
@@ -451,3 +456,12 @@ def _refusal_answer(refusal: Refusal) -> Answer:
         headers["Retry-After"] = str(refusal.retry_after_s)
     body = Refused(_RATE_LIMITED, refusal.message).body
     return Answer(refusal.status, body, headers)
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+    except OSError:  # somebody else has the port
+        await runner.cleanup()
+        raise
