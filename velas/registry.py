@@ -14,6 +14,9 @@ where a feed's `exchange` is the open `Exchange` and a store's is the name whose
 it keeps, under ``<data_dir>/candles/<exchange>``. `velas.open_exchange` and its siblings
 call them; an exchange or a feed that accepts `clock=` as well can be opened with an
 injected one. An exchange without a feed of its name is polled (`velas.polling`).
+
+The group `velas.backtesters` maps a name to a function ``(settings, symbol, interval) ->
+BacktestResult`` that runs a sample strategy over what is stored.
 """
 
 from __future__ import annotations
@@ -51,11 +54,12 @@ __all__ = [
     "open_stream",
 ]
 
-Kind = Literal["exchanges", "feeds", "stores"]
+Kind = Literal["exchanges", "feeds", "stores", "backtesters"]
 GROUPS: dict[Kind, str] = {
     "exchanges": "velas.exchanges",
     "feeds": "velas.feeds",
     "stores": "velas.stores",
+    "backtesters": "velas.backtesters",
 }
 CATALOGS: dict[Kind, str] = {
     "exchanges": "velas.exchange_catalogs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["day_numbers"]
+__all__ = ["day_numbers", "ms_of"]
 
 _EPOCH_DAY = 719_163  # 1970-01-01 as `datetime.date.toordinal` counts
 _DAY_MS = 86_400_000
@@ -32,6 +32,11 @@ def day_numbers(ms: Ints) -> Floats:
     error, rest2 = _two_sum(error, low3)
     error, rest3 = _two_sum(high_error, error)
     return np.asarray(total + _to_odd(error, rest + rest2 + rest3), dtype=np.float64)
+
+
+def ms_of(day_number: float) -> int:
+    """Return the ms since the epoch of a time as backtrader's lines have it."""
+    return round((day_number - _EPOCH_DAY) * _DAY_MS)
 
 
 def _two_sum(one: Floats, other: Floats) -> tuple[Floats, Floats]:

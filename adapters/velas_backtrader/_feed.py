@@ -79,8 +79,11 @@ class CandleData(CandleLines):
         self.integrity: Integrity = policy_of(integrity)
         self._columns: Mapping[str, array[float]] = {}
         self._digest: str | None = None
+        self.exchange: str | None = None
         within = range_of(start_ms, end_ms)
         self._live = _live_of(source)
+        if isinstance(source, Shelf) and source.settings is not None:
+            self.exchange = source.settings.exchange
         if self._live is None:
             self.frame = self._played(source, within)
             return

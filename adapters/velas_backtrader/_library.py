@@ -6,11 +6,17 @@ import importlib
 from typing import Any
 
 __all__ = [
+    "SMA",
     "UNBOUNDED",
     "AbstractDataBase",
+    "Analyzer",
     "BackBroker",
+    "Cerebro",
+    "CrossOver",
+    "PercentSizer",
     "Replayer",
     "Resampler",
+    "Strategy",
     "TimeFrame",
     "date2num",
     "num2date",
@@ -20,6 +26,12 @@ _BACKTRADER: Any = importlib.import_module("backtrader")
 _FILTERS: Any = importlib.import_module("backtrader.resamplerfilter")
 
 AbstractDataBase: Any = _BACKTRADER.feed.AbstractDataBase
+Analyzer: Any = _BACKTRADER.Analyzer
+Cerebro: Any = _BACKTRADER.Cerebro
+CrossOver: Any = _BACKTRADER.ind.CrossOver
+PercentSizer: Any = _BACKTRADER.sizers.PercentSizer
+SMA: Any = _BACKTRADER.ind.SMA
+Strategy: Any = _BACKTRADER.Strategy
 BackBroker: Any = _BACKTRADER.brokers.BackBroker
 Replayer: Any = _FILTERS.Replayer
 Resampler: Any = _FILTERS.Resampler

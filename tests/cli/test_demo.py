@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
+import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
 import pytest
 from fastforward import run_fast
 
+from velas.backtests import load_result
 from velas.cli.demo_live import LiveTold, live_document, play_live
 from velas.config import load_settings
-from velas.errors import StoreError
+from velas.errors import MissingDependency, StoreError
 from velas.history import Plan, Report
 from velas.models import Candle, Usage
 from velas.stream import Stream
@@ -51,12 +55,14 @@ def test_demo_shows_every_step_and_leaves_nothing_behind(velas, temporary, monke
     monkeypatch.setenv("DATA_DIR", "elsewhere")
     monkeypatch.setenv("BINANCE_API_KEY", "abcdef0123456789")
     monkeypatch.setenv("VELAS_CONFIG", "nowhere.yaml")
-    result = velas("demo")
+    result = velas("demo", "--no-keep")
     assert result.exit_code == 0, result.output
     for word in ("misbehaved 4 times", "3 (14)", "all equal", "are gone", "All is well"):
         assert word in result.stdout
     for word in ("cuts every socket", "served by REST", "18 closed candles of 3 series"):
         assert word in result.stdout
+    assert re.search(r"CrossingAverages on BTCUSDT 1h, made-up prices: \d+ trades", result.stdout)
+    assert "they are stored as then" in result.stdout
     assert list(temporary.iterdir()) == []
     assert not Path("elsewhere").exists()
     assert max(map(len, result.stdout.splitlines())) <= 80
@@ -73,6 +79,13 @@ def test_demo_json_into_a_folder_keeps_the_files(velas, no_live):
         "ok": True, "series": 3, "candles": 18, "by_rest": 3, "equal": True, "differing": [],
         "reconnects": 1, "gaps_filled": 0, "statuses": {"Connected": 2},
     }  # fmt: skip
+    backtest = found["backtest"]
+    assert (backtest["ok"], backtest["reproducible"], backtest["left_out"]) == (True, True, [])
+    assert len(load_result(backtest["file"]).trades) == backtest["trades"] > 3
+    chart, coverage = map(Path, backtest["pictures"])
+    assert (chart.parts[0], coverage.parts[0]) == ("kept", "kept")
+    assert chart.read_bytes().startswith(b"\x89PNG")
+    assert "BTCUSDT" in coverage.read_text()
     assert found["update"]["requests"] <= 2  # the clock and the listing, no candles
     assert found["rows_equal"] == sum(one["present"] for one in found["verify"]["series"])
     store = ParquetStore("kept/candles/binance_spot")
@@ -82,12 +95,44 @@ def test_demo_json_into_a_folder_keeps_the_files(velas, no_live):
     )
 
 
-def test_demo_plays_futures_too_and_keeps_on_request(velas, temporary, no_live):
-    result = velas("--exchange", "binance_futures", "demo", "--keep")
+def test_demo_plays_futures_too_and_says_where_everything_is(velas, temporary, no_live):
+    result = velas("--exchange", "binance_futures", "demo")
     assert result.exit_code == 0, result.output
     (folder,) = temporary.iterdir()
-    assert str(folder) in result.stdout.replace("\n", "")
-    assert (folder / "candles" / "binance_futures").is_dir()
+    named = [Path(line) for line in result.stdout.split() if line.startswith(str(folder))]
+    assert {path.name for path in named[:4]} == {
+        "binance_futures", "BTCUSDT_CrossingAverages_1h.json", "BTCUSDT_1h.png", "coverage.html",
+    }  # fmt: skip
+    assert all(path.exists() for path in named)
+
+
+@pytest.mark.parametrize("missing", ["backtrader", "matplotlib"])
+def test_demo_without_an_extra_says_how_to_get_it(velas, monkeypatch, no_live, missing):
+    def lacking(*args, **options):
+        raise MissingDependency(f"needs {missing!r}: pip install 'velas[{missing}]'")
+
+    place = {"backtrader": "velas.registry.load", "matplotlib": "velas.charts.save_chart"}[missing]
+    real = importlib.import_module("velas.registry").load
+    if missing == "backtrader":
+        monkeypatch.setattr(
+            place, lambda kind, name: lacking() if kind == "backtesters" else real(kind, name)
+        )
+    else:
+        monkeypatch.setattr(place, lacking)
+    result = velas("demo", "--no-keep")
+    assert result.exit_code == 0, result.output
+    assert f"Left out: needs '{missing}': pip install" in result.stdout
+    assert ("CrossingAverages on" in result.stdout) == (missing != "backtrader")
+    assert "All is well" in result.stdout
+
+
+def test_demo_whose_result_cannot_be_reproduced_fails(velas, monkeypatch, no_live):
+    checks = [SimpleNamespace(verdict="changed")]
+    monkeypatch.setattr("velas.backtests.check_data", lambda *args: checks)
+    result = velas("demo", "--no-keep")
+    assert result.exit_code == 1
+    assert "they are NOT STORED as then" in result.stdout
+    assert "SOMETHING IS WRONG" in result.stdout
 
 
 @pytest.mark.parametrize("content", ["a file", "a folder"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from velas.backtests.check import DataCheck, check_data
 from velas.backtests.compare import Comparison, compare
 from velas.backtests.files import load_result, results, save_result
+from velas.backtests.marks import marks
 from velas.backtests.result import BacktestResult, ClosedTrade, DataUsed
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "check_data",
     "compare",
     "load_result",
+    "marks",
     "results",
     "save_result",
 ]

@@ -49,7 +49,7 @@ class DataUsed:
     `digest` is `velas.frames.digest` of them.
     """
 
-    symbol: str
+    symbol: str = attrs.field(converter=series_key)
     interval: str
     first_ms: int
     last_ms: int
@@ -62,7 +62,7 @@ class DataUsed:
 class ClosedTrade:
     """A position from its opening to its end; prices are averages, `pnl` before commission."""
 
-    symbol: str
+    symbol: str = attrs.field(converter=series_key)
     side: Literal["long", "short"]
     quantity: float
     opened_ms: int

@@ -25,23 +25,20 @@ __all__ = ["command"]
 
 _LIST: tuple[tuple[str, Justify], ...] = (
     ("made", "left"),
-    ("symbol", "left"),
-    ("iv", "left"),
-    ("strategy", "left"),
     ("trades", "right"),
     ("return", "right"),
     ("drawdown", "right"),
-    ("file", "left"),
+    ("result", "left"),  # its day, symbol, strategy and interval
 )
 _TRADES: tuple[tuple[str, Justify], ...] = (
     ("opened", "left"),
     ("closed", "left"),
-    ("symbol", "left"),
     ("side", "left"),
-    ("quantity", "right"),
+    ("size", "right"),
     ("entry", "right"),
     ("exit", "right"),
     ("net", "right"),
+    ("symbol", "left"),
 )
 _PAIR: tuple[tuple[str, Justify], ...] = (("", "left"), ("first", "left"), ("second", "left"))
 _SHOWN = 20  # trades
@@ -144,10 +141,7 @@ def _summary(path: Path, result: BacktestResult) -> dict[str, Any]:
 
 def _row(settings: Settings, path: Path, result: BacktestResult) -> list[str]:
     return [
-        moment(result.created_ms // 60_000 * 60_000),
-        result.symbol,
-        result.interval,
-        result.strategy,
+        moment(result.created_ms // 60_000 * 60_000).partition(" ")[2],
         count(len(result.trades)),
         f"{result.return_pct:+.2f} %",
         f"{result.drawdown_pct:.2f} %",
@@ -239,12 +233,12 @@ def _trade(trade: ClosedTrade) -> list[str]:
     return [
         moment(trade.opened_ms),
         moment(trade.closed_ms),
-        trade.symbol,
         trade.side,
-        f"{trade.quantity:g}",
+        f"{trade.quantity:.4g}",
         f"{trade.entry_price:,.10g}",
         f"{trade.exit_price:,.10g}",
         f"{trade.net:+,.2f}",
+        trade.symbol,
     ]
 
 

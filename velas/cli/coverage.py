@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from velas.coverage import DayCounts
     from velas.models import SeriesId
 
-__all__ = ["Counted", "command", "count_series"]
+__all__ = ["Counted", "command", "count_series", "save_page"]
 
 _SUFFIXES = (".html", ".htm")
 
@@ -55,7 +55,7 @@ def command(
         series = chosen(shelf.store.series(), symbols, intervals)
         read = read_each(series, lambda one: count_series(shelf, one))
     if out is not None and read:
-        _save(out, settings.exchange, read)
+        save_page(out, settings.exchange, read)
     if common.as_json:
         emit_json({"series": [_document(settings.exchange, one) for one in read]})
     elif not read:
@@ -84,7 +84,8 @@ def count_series(shelf: Shelf, series: SeriesId) -> Counted:
     return Counted(days, first_ms, last_ms)
 
 
-def _save(out: Path, exchange: str, read: list[Outcome[Counted]]) -> None:
+def save_page(out: Path, exchange: str, read: list[Outcome[Counted]]) -> None:
+    """Write the page of the series that were counted."""
     from velas.coverage_page import page
     from velas.files import replace_file
 

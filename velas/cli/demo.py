@@ -28,6 +28,7 @@ from velas.cli.verify import show_checked, verify_document
 from velas.errors import ConfigError
 
 if TYPE_CHECKING:
+    from velas.cli.demo_backtest import BacktestTold
     from velas.cli.demo_live import LiveTold
     from velas.history import Plan, Report
     from velas.models import SeriesStats
@@ -56,23 +57,27 @@ class _Told:
     differing: list[str]
     faults: list[str]
     live: LiveTold | None = None
+    backtest: BacktestTold | None = None
 
     @property
     def ok(self) -> bool:
         whole = self.download.ok and self.update.ok and all(one.ok for one in self.checked)
         same = bool(self.rows_equal) and not self.differing
-        return whole and same and self.live is not None and self.live.ok
+        return whole and same and all(one and one.ok for one in (self.live, self.backtest))
 
 
 @velas_command("demo")
-@click.option("--keep", is_flag=True, help="Keep what was stored, and say where.")
+@click.option(
+    "--keep/--no-keep", default=True, help="Keep the files and say where; or leave nothing."
+)
 def command(common: Common, keep: bool) -> int:
-    """Show velas at work: no network, no account, nothing left behind.
+    """Show velas at work: no network, no account.
 
     Starts a stand-in exchange on this machine that speaks Binance's dialect over real
     HTTP and misbehaves on purpose, downloads from it, asks again, verifies everything and
     compares it with the exchange's own candles. Then it streams some minutes on a fast
-    clock, over a socket that is cut. --data-dir (an empty folder) or --keep keep the files.
+    clock, over a socket that is cut, and ends with a backtest over what it downloaded. The
+    files, less than a megabyte, stay in a temporary folder or in --data-dir (an empty one).
     """
     began = time.monotonic()
     if not common.verbose:  # the faults are part of the show and told of in plain words
@@ -83,13 +88,13 @@ def command(common: Common, keep: bool) -> int:
         raise click.UsageError(f"the demo plays {' or '.join(_MARKETS)}, not {name!r}")
     if common.config is not None:
         raise click.UsageError("the demo has settings of its own and takes no --config")
-    with _folder(common.data_dir, keep=keep) as folder, _venue(name) as venue:
-        settings = _settings(name, venue.rest_url, folder)
+    with _folder(common.data_dir) as folder, _venue(name) as venue:
+        settings = _settings(name, venue.rest_url, folder.path)
         tell = _Teller(quiet=common.as_json)
         told = _play(settings, venue, tell)
         if told is None:
             return INTERRUPTED
-        kept = keep or common.data_dir is not None
+        kept = folder.keep = folder.keep or keep
         elapsed_s = time.monotonic() - began
         if common.as_json:
             emit_json(_document(told, settings, elapsed_s, kept=kept))
@@ -98,20 +103,27 @@ def command(common: Common, keep: bool) -> int:
     return DONE if told.ok else FAILED
 
 
+@attrs.define
+class _Folder:
+    path: Path
+    keep: bool
+
+
 @contextmanager
-def _folder(given: Path | None, *, keep: bool) -> Iterator[Path]:
+def _folder(given: Path | None) -> Iterator[_Folder]:
+    """Yield where the files go; one of the demo's own goes with it unless it is to be kept."""
     if given is not None:
         # made-up candles must never end up among real ones
         if given.exists() and (not given.is_dir() or any(given.iterdir())):
             raise ConfigError(f"--data-dir {str(given)!r} must be an empty folder for the demo")
-        yield given
+        yield _Folder(given, keep=True)
         return
-    folder = Path(tempfile.mkdtemp(prefix="velas-demo-"))
+    folder = _Folder(Path(tempfile.mkdtemp(prefix="velas-demo-")), keep=False)
     try:
         yield folder
     finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        if not folder.keep:
+            shutil.rmtree(folder.path, ignore_errors=True)
 
 
 @contextmanager
@@ -180,7 +192,24 @@ def _play(settings: Settings, venue: StandInVenue, tell: _Teller) -> _Told | Non
     told = _looked_at(settings, venue, first, second, faults)
     _show(told, tell)
     live = _live(settings, tell)
-    return None if live is None else attrs.evolve(told, live=live)
+    if live is None:
+        return None
+    _tell_live(live, tell)
+    return attrs.evolve(told, live=live, backtest=_backtest(settings, tell))
+
+
+def _tell_live(live: LiveTold, tell: _Teller) -> None:
+    from velas.cli.demo_live import tell_live
+
+    tell_live(live, tell)
+
+
+def _backtest(settings: Settings, tell: _Teller) -> BacktestTold:
+    from velas.cli.demo_backtest import play_backtest
+
+    tell("\n7. A backtest over what was downloaded, and pictures of it.")
+    tell("   $ velas backtests; velas plot BTCUSDT 1h --out chart.png\n")
+    return play_backtest(settings)
 
 
 def _live(settings: Settings, tell: _Teller) -> LiveTold | None:
@@ -284,13 +313,12 @@ def _show(told: _Told, tell: _Teller) -> None:
 
 
 def _end(told: _Told, settings: Settings, elapsed_s: float, tell: _Teller, *, kept: bool) -> None:
-    from velas.cli.demo_live import tell_live
+    from velas.cli.demo_backtest import tell_backtest
 
-    if told.live is not None:
-        tell_live(told.live, tell)
-    place = settings.data_dir / "candles" / settings.exchange
+    if told.backtest is not None:
+        tell_backtest(told.backtest, settings, tell, kept=kept)
     if kept:
-        tell(f"The files are in {place}; look: velas --data-dir {settings.data_dir} stats")
+        tell(f"Look at it: velas --data-dir {settings.data_dir} stats")
     else:
         tell("The files lay in a temporary folder and are gone; --keep keeps them.")
     verdict = "All is well" if told.ok else "SOMETHING IS WRONG"
@@ -300,6 +328,7 @@ def _end(told: _Told, settings: Settings, elapsed_s: float, tell: _Teller, *, ke
 def _document(
     told: _Told, settings: Settings, elapsed_s: float, *, kept: bool
 ) -> dict[str, object]:
+    from velas.cli.demo_backtest import backtest_document
     from velas.cli.demo_live import live_document
 
     return {
@@ -311,6 +340,7 @@ def _document(
         "differing": told.differing,
         "faults": told.faults,
         "live": None if told.live is None else live_document(told.live),
+        "backtest": None if told.backtest is None else backtest_document(told.backtest, kept=kept),
         "data_dir": str(settings.data_dir) if kept else None,
         "elapsed_s": round(elapsed_s, 3),
     }
