@@ -75,10 +75,10 @@ def backtest(
     )
 
 
-def _used(datas: tuple[CandleData, ...]) -> list[DataUsed]:
+def _used(datas: tuple[CandleData, ...]) -> tuple[DataUsed, ...]:
     if not datas:
         raise ConfigError("a backtest needs data: CandleData(store, 'BTCUSDT', '1h')")
-    used = [_one(data) for data in datas]
+    used = tuple(_one(data) for data in datas)
     names = [f"{one.symbol} {one.interval}" for one in used]
     for name in names:
         if names.count(name) > 1:

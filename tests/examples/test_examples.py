@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
+from velas.backtests import load_result
 from velas.testing import StandInVenue
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +53,32 @@ def test_moving_average_runs_on_the_recorded_session() -> None:
     out = output(start("moving_average.py"))
     assert CROSSING.match(out)
     assert len(out.splitlines()) == 3
+
+
+def test_backtest_keeps_its_result_and_draws_the_trades(tmp_path: Path) -> None:
+    first = output(start("backtest.py", DATA_DIR=str(tmp_path), DB_PATH=str(tmp_path / "v.db")))
+    assert first.startswith("downloaded 1008 candles\n")
+    lines = first.splitlines()
+    file, picture = (Path(line.split()[-1]) for line in lines[-2:])
+    result = load_result(file)
+    assert (result.strategy, result.symbol, result.interval) == ("Breakout", "BTCUSDT", "1h")
+    assert len(result.trades) == len([line for line in lines if line.startswith("long ")]) > 3
+    colours = np.unique(np.round(imread(picture)[:, :, :3] * 255).reshape(-1, 3), axis=0)
+    assert len(colours) > 50  # not an empty sheet
+    again = output(start("backtest.py", DATA_DIR=str(tmp_path), DB_PATH=str(tmp_path / "v.db")))
+    assert again.splitlines()[1:] == lines[1:]  # the same, and nothing fetched
+    assert again.startswith("downloaded 0 candles\n")
+    assert list(file.parent.glob("*.json")) == [file]
+
+
+def test_live_session_of_backtrader_begins_with_history_and_goes_on_live() -> None:
+    out = output(start("live_backtrader.py"))
+    states = [line.rpartition(" ")[2] for line in out.splitlines() if line.startswith("BTC/USDT")]
+    assert states[:2] == ["CONNECTED", "DELAYED"]  # LIVE, unless the machine is behind
+    live = [line[:5] for line in out.splitlines() if "closed at" in line]
+    assert len(live) == 5
+    assert len(set(live)) == 5
+    assert out.splitlines()[-1].startswith("worth ")
 
 
 @pytest.mark.parametrize(

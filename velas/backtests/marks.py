@@ -26,7 +26,9 @@ def marks(result: BacktestResult, symbol: str | None = None) -> list[Mark]:
     for trade in result.trades:
         if trade.symbol != key:
             continue
-        first, last = ("buy", "sell") if trade.side == "long" else ("sell", "buy")
-        found.append((interval.floor(trade.opened_ms - 1), trade.entry_price, first))
-        found.append((interval.floor(trade.closed_ms - 1), trade.exit_price, last))
+        opened_ms = interval.floor(trade.opened_ms - 1)
+        closed_ms = interval.floor(trade.closed_ms - 1)
+        is_long = trade.side == "long"
+        found.append((opened_ms, trade.entry_price, "buy" if is_long else "sell"))
+        found.append((closed_ms, trade.exit_price, "sell" if is_long else "buy"))
     return sorted(found)

@@ -91,6 +91,14 @@ def _interval(value: str | Interval) -> str:
     return Interval.of(value).name
 
 
+def _data(value: Iterable[DataUsed]) -> tuple[DataUsed, ...]:
+    return tuple(value)
+
+
+def _trades(value: Iterable[ClosedTrade]) -> tuple[ClosedTrade, ...]:
+    return tuple(value)
+
+
 def _steps(value: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
     return tuple((int(at_ms), float(worth)) for at_ms, worth in value)
 
@@ -110,8 +118,8 @@ class BacktestResult:
     created_ms: int
     cash: float
     value: float
-    data: tuple[DataUsed, ...] = attrs.field(converter=tuple)
-    trades: tuple[ClosedTrade, ...] = attrs.field(default=(), converter=tuple)
+    data: tuple[DataUsed, ...] = attrs.field(converter=_data)
+    trades: tuple[ClosedTrade, ...] = attrs.field(default=(), converter=_trades)
     equity: tuple[tuple[int, float], ...] = attrs.field(default=(), converter=_steps)
     parameters: Mapping[str, Any] = attrs.field(factory=dict, converter=_plain_mapping)
     analyzers: Mapping[str, Any] = attrs.field(factory=dict, converter=_plain_mapping)

@@ -114,7 +114,9 @@ def _is_same(settings: Settings, file: Path) -> bool:
     from velas.backtests import check_data, load_result
     from velas.registry import open_store
 
-    checks = check_data(load_result(file), lambda _: open_store(settings))
+    checks = check_data(
+        load_result(file), lambda exchange: open_store(settings, exchange_name=exchange)
+    )
     return all(one.verdict == "same" for one in checks)
 
 
