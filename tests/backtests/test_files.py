@@ -56,7 +56,7 @@ def test_failure_while_writing_leaves_the_old_result_and_nothing_else(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("velas.backtests.files.os.fsync", full)
+    monkeypatch.setattr("velas.files.os.fsync", full)
     with pytest.raises(StoreError, match="No space left"):
         save_result(a_result(value=1.0, created_ms=CREATED_MS + 1), tmp_path)
     assert load_result(path) == a_result()

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import attrs
@@ -18,6 +17,7 @@ from filelock import FileLock
 
 from velas.backtests.result import BacktestResult
 from velas.errors import ConfigError, StoreCorrupt, StoreError
+from velas.files import replace_file
 
 __all__ = ["FOLDER", "document", "load_result", "results", "save_result"]
 
@@ -43,7 +43,8 @@ def save_result(result: BacktestResult, data_dir: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / _LOCK):
             _keep(path, result)
-            _publish(path, json.dumps(document(result), allow_nan=False, indent=1))
+            text = json.dumps(document(result), allow_nan=False, indent=1)
+            replace_file(path, f"{text}\n".encode())
     except OSError as error:
         raise StoreError(f"{str(path)!r}: cannot be written: {error.strerror or error}") from error
     return path
@@ -109,23 +110,6 @@ def _keep(path: Path, result: BacktestResult) -> None:
 def _meaning(result: BacktestResult) -> dict[str, Any]:
     whole = document(result)
     return {key: value for key, value in whole.items() if key not in _WITHOUT_MEANING}
-
-
-def _publish(path: Path, text: str) -> None:
-    with NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as to:
-        try:
-            to.write(text + "\n")
-            to.flush()
-            os.fsync(to.fileno())
-            Path(to.name).replace(path)
-        except BaseException:
-            Path(to.name).unlink(missing_ok=True)
-            raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @cache

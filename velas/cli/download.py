@@ -10,12 +10,10 @@ import click
 from velas.cli.exits import FAILED, code_of, say
 from velas.cli.fetching import Fetched, Planner, fetch
 from velas.cli.numbers import WholeNumber
-from velas.cli.options import Common, series_options, velas_command
+from velas.cli.options import Common, range_of, series_options, velas_command
 from velas.cli.plans import show_plan
 from velas.cli.reports import exit_code, show_report
 from velas.cli.session import Workplace, settings_of
-from velas.clock import SYSTEM_CLOCK
-from velas.errors import ConfigError
 
 if TYPE_CHECKING:
     from velas.history import Plan, Wanted
@@ -57,7 +55,7 @@ def command(
         raise click.UsageError("--months and --start/--end exclude each other")
     if end is not None and start is None:
         raise click.UsageError("--end needs --start")
-    start_ms, end_ms = _range(start, end)
+    start_ms, end_ms = range_of(start, end)
     settings = settings_of(common)
     wanted = _wanted(settings, symbols, intervals, start_ms, end_ms, months, update)
     fetched = asyncio.run(fetch(settings, _planner(wanted), parallel=parallel, plan_only=plan_only))
@@ -77,18 +75,6 @@ def finish(fetched: Fetched, *, as_json: bool) -> int:
         say(f"velas: error: {fetched.error}")
         code = code or code_of(fetched.error)
     return code
-
-
-def _range(start: str | None, end: str | None) -> tuple[int | None, int | None]:
-    from velas.dates import parse_when
-
-    # the planner judges again by the venue's clock; this spares a trip for what is plain
-    now_ms = SYSTEM_CLOCK.now_ms()
-    start_ms = None if start is None else parse_when(start, now_ms=now_ms)
-    end_ms = None if end is None else parse_when(end, now_ms=now_ms)
-    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
-        raise ConfigError(f"--start {start} is not before --end {end}")
-    return start_ms, end_ms
 
 
 def _wanted(

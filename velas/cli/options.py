@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["Common", "global_options", "series_options", "velas_command"]
+from velas.clock import SYSTEM_CLOCK
+from velas.errors import ConfigError
+
+__all__ = ["Common", "global_options", "range_of", "series_options", "velas_command"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -102,6 +105,23 @@ def series_options(function: F) -> F:
         metavar="S",
         help="Symbol such as BTCUSDT or BTC/USDT; repeatable.",
     )(function)
+
+
+def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """Return what `--start` and `--end` mean, in ms.
+
+    Raises:
+        ConfigError: one is no date, in the future by this machine's clock, or they are
+            the wrong way round.
+    """
+    from velas.dates import parse_when
+
+    now_ms = SYSTEM_CLOCK.now_ms()
+    start_ms = None if start is None else parse_when(start, now_ms=now_ms)
+    end_ms = None if end is None else parse_when(end, now_ms=now_ms)
+    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+        raise ConfigError(f"--start {start} is not before --end {end}")
+    return start_ms, end_ms
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:

@@ -10,12 +10,11 @@ import click
 
 from velas.cli.exits import DONE
 from velas.cli.gaps import explained_gaps
-from velas.cli.options import Common, velas_command
+from velas.cli.options import Common, range_of, velas_command
 from velas.cli.outfile import check_out
 from velas.cli.output import emit_json, many, moment, write
 from velas.cli.reports import gap_document, gap_summary
 from velas.cli.session import Shelf, chosen, nothing_stored, open_shelf, settings_of
-from velas.clock import SYSTEM_CLOCK
 from velas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def command(
 
     check_out(out, SUFFIXES)
     check_installed()
-    start_ms, end_ms = _range(start, end)
+    start_ms, end_ms = range_of(start, end)
     settings = settings_of(common)
     with open_shelf(settings) as shelf:
         found = chosen(shelf.store.series(), [symbol], [interval])
@@ -76,17 +75,6 @@ def command(
     else:
         write(_sentence(view, out))
     return DONE
-
-
-def _range(start: str | None, end: str | None) -> tuple[int | None, int | None]:
-    from velas.dates import parse_when
-
-    now_ms = SYSTEM_CLOCK.now_ms()
-    start_ms = None if start is None else parse_when(start, now_ms=now_ms)
-    end_ms = None if end is None else parse_when(end, now_ms=now_ms)
-    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
-        raise ConfigError(f"--start {start} is not before --end {end}")
-    return start_ms, end_ms
 
 
 def _read(shelf: Shelf, series: SeriesId, start_ms: int | None, end_ms: int | None) -> _View:
