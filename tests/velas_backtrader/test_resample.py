@@ -6,7 +6,7 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
-from btkit import DAY, START, candles, longer
+from btkit import DAY, START, Witness, candles, longer
 
 from velas.errors import ConfigError
 from velas.interval import Interval
@@ -193,3 +193,27 @@ def test_grid_has_the_slots_of_intervals() -> None:
 def test_grid_refuses_ticks() -> None:
     with pytest.raises(ConfigError, match="Tick"):
         Grid(bt.TimeFrame.Ticks, 1)
+
+
+@pytest.mark.parametrize("modes", [{"preload": False}, {"exactbars": 1}], ids=str)
+def test_view_that_is_resampled_bar_by_bar_has_the_same_candles(modes: dict[str, Any]) -> None:
+    frame = FRAMES["1m"].head(400)
+    check(resampled(frame, "1m", "15m", clone=True, **modes), longer(frame, "15m"), "15m")
+
+
+@pytest.mark.parametrize("modes", [{}, {"preload": False}], ids=str)
+def test_copy_under_another_name_has_the_same_bars(modes: dict[str, Any]) -> None:
+    class Both(Witness):
+        def __init__(self) -> None:
+            super().__init__()
+            self.names = [data._name for data in self.datas]
+
+    cerebro = bt.Cerebro(stdstats=False, **modes)
+    data = CandleData(FRAMES["1m"].head(50), "BTCUSDT", "1m")
+    cerebro.adddata(data)
+    cerebro.adddata(data.copyas("the same"))
+    cerebro.addstrategy(Both)
+    (strategy,) = cerebro.run()
+    assert strategy.names == ["BTCUSDT 1m", "the same"]
+    assert len(strategy.log) == 50
+    assert all(first == second for first, second in strategy.log)
