@@ -79,9 +79,9 @@ def subscribed(*script: Event, queue_size: int = 10_000) -> Told:
 async def run_through(feed: Told) -> None:
     """Run the feed until it has said everything, then close it."""
     running = asyncio.ensure_future(feed.run())
-    await asyncio.wait_for(feed.told.wait(), 5)
+    await asyncio.wait_for(feed.told.wait(), 30)
     await feed.aclose()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 # -- subscribing --------------------------------------------------------------------------
@@ -264,7 +264,7 @@ async def listen(feed: Told) -> AsyncIterator[Event]:
     """Let the feed say everything before the consumer takes the first event."""
     events = aiter(feed.events())
     first = asyncio.ensure_future(anext(events))
-    await asyncio.wait_for(feed.told.wait(), 5)
+    await asyncio.wait_for(feed.told.wait(), 30)
     await feed.aclose()
     try:
         yield await first
@@ -344,7 +344,7 @@ async def test_aclose_waits_until_everything_is_released() -> None:
     await feed.told.wait()
     await feed.aclose()
     assert feed.ended
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
     await feed.aclose()
 
 
@@ -391,7 +391,7 @@ async def test_aclose_that_is_cancelled_is_not_silently_done() -> None:
     with pytest.raises(asyncio.CancelledError):
         await closing
     stuck.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 async def test_aclose_by_a_callback_closes_and_returns() -> None:
@@ -404,7 +404,7 @@ async def test_aclose_by_a_callback_closes_and_returns() -> None:
 
     feed.on_trade = once
     running = asyncio.ensure_future(feed.run())
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
     assert said == ["closed"]
 
 
@@ -420,7 +420,7 @@ async def test_aclose_by_a_status_callback_closes_and_returns() -> None:
     running = asyncio.ensure_future(feed.run())
     await feed.told.wait()
     feed.report(Connected(at_ms=1, connection="a"))
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
     await asyncio.sleep(0)
     assert said == ["closed"]
 

@@ -136,7 +136,7 @@ async def test_drain_waits_and_is_woken(put: str) -> None:
         expected = []
     mailbox.close()
     assert mailbox.closed
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert found == expected
 
 

@@ -133,10 +133,10 @@ async def test_first_signal_sets_the_event_and_second_aborts(monkeypatch, capsys
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     with stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(stop.wait(), 5)
+        await asyncio.wait_for(stop.wait(), 30)
         assert ended == []
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(over.wait(), 5)
+        await asyncio.wait_for(over.wait(), 30)
     assert ended == [130]
     assert ("\x1b[?25h" in capsys.readouterr().err) is shown
 

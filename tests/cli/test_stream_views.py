@@ -160,7 +160,7 @@ async def test_table_closed_while_it_is_drawn_draws_the_newest_last(monkeypatch)
     monkeypatch.setattr("asyncio.to_thread", later)
     console = Console(file=io.StringIO(), width=120, height=24)
     async with LiveTable(board_of(), "x", console=console, clock=ManualClock()):
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 30)
         asyncio.get_running_loop().call_later(0.01, go_on.set)
     assert order == ["first", "next"]
 
@@ -352,7 +352,7 @@ async def _fill(view: JsonLines) -> int:
 
 
 def _read_when(turned: threading.Event, fd: int) -> tuple[bool, int]:
-    in_time, total = turned.wait(5), 0
+    in_time, total = turned.wait(30), 0
     while data := os.read(fd, 65536):
         total += len(data)
         if total > 180_000:  # all of it: the other end stays open until we are done
@@ -385,4 +385,4 @@ async def test_watch_stops_after_so_many_seconds_of_the_clock():
     await clock.run_for(59)
     assert not task.done()
     await clock.run_for(1)
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)

@@ -74,7 +74,7 @@ def test_backtest_keeps_its_result_and_draws_the_trades(tmp_path: Path) -> None:
 def test_live_session_of_backtrader_begins_with_history_and_goes_on_live() -> None:
     out = output(start("live_backtrader.py"))
     states = [line.rpartition(" ")[2] for line in out.splitlines() if line.startswith("BTC/USDT")]
-    assert states[:2] == ["CONNECTED", "DELAYED"]  # LIVE, unless the machine is behind
+    assert {"CONNECTED", "DELAYED", "LIVE"} <= set(states)  # in turns, where the machine is slow
     live = [line[:5] for line in out.splitlines() if "closed at" in line]
     assert len(live) == 5
     assert len(set(live)) == 5

@@ -384,7 +384,7 @@ async def test_subscribe_in_two_spellings_delivers_once(clock: ManualClock) -> N
         task = asyncio.ensure_future(feed.run())
         await clock.run_for(52.1)
         assert [one.symbol for one in found if one.is_closed] == ["BTC/USDT"]
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
 
 
 async def test_unwatch_what_is_not_watched_does_nothing(clock: ManualClock) -> None:
@@ -410,7 +410,7 @@ async def test_aclose_by_a_callback_ends_run_and_returns(clock: ManualClock) -> 
     feed.on_candle = once
     task = asyncio.ensure_future(feed.run())
     await clock.run_for(1)
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     await clock.run_for(600)
     assert said[:1] == ["closed"]
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -162,7 +162,7 @@ async def test_run_of_an_unknown_symbol_that_was_subscribed_ends_with_it(
     feed = PollingFeed(live(clock), clock=clock)
     feed.subscribe("candles", ["BTC/USDT", "NO/SUCH"], intervals=["1m"])
     with pytest.raises(UnknownSymbol):
-        await asyncio.wait_for(feed.run(), 5)
+        await asyncio.wait_for(feed.run(), 30)
 
 
 async def test_run_of_an_interval_the_venue_lacks_that_was_subscribed_ends_with_it(
@@ -171,7 +171,7 @@ async def test_run_of_an_interval_the_venue_lacks_that_was_subscribed_ends_with_
     feed = PollingFeed(live(clock), clock=clock)
     feed.subscribe("candles", ["BTC/USDT"], intervals=["3m"])
     with pytest.raises(Unsupported, match="3m"):
-        await asyncio.wait_for(feed.run(), 5)
+        await asyncio.wait_for(feed.run(), 30)
 
 
 async def test_subscribed_series_that_fails_later_does_not_end_run(clock: ManualClock) -> None:
@@ -184,7 +184,7 @@ async def test_subscribed_series_that_fails_later_does_not_end_run(clock: Manual
         exchange.error = UnknownSymbol("delisted")
         await clock.run_for(600)
         assert not task.done()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
 
 
 async def test_market_that_cannot_be_asked_for_at_the_start_is_asked_again(
@@ -207,14 +207,14 @@ async def test_market_that_cannot_be_asked_for_at_the_start_is_asked_again(
         task = asyncio.ensure_future(feed.run())
         await clock.run_for(180)
         assert found == [START, START + MINUTE, START + 2 * MINUTE]
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
 
 
 async def test_watch_on_a_feed_that_has_ended_is_refused(clock: ManualClock) -> None:
     feed = PollingFeed(live(clock), clock=clock)
     feed.subscribe("candles", ["NO/SUCH"], intervals=["1m"])
     with pytest.raises(UnknownSymbol):
-        await asyncio.wait_for(feed.run(), 5)
+        await asyncio.wait_for(feed.run(), 30)
     with pytest.raises(FeedError, match="ended"):
         feed.watch(BTC)
 

@@ -308,4 +308,4 @@ async def test_error_while_closing_is_nobodys_business(clock: ManualClock) -> No
     await clock.run_for(1)
     feed.exchange.trouble = lambda: (_ for _ in ()).throw(ExchangeError("closed"))  # type: ignore[attr-defined]
     await feed.aclose()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)

@@ -62,7 +62,7 @@ async def until(feed: PollingFeed, done: Callable[[], bool]) -> None:
     task = asyncio.ensure_future(feed.run())
     await asyncio.wait_for(enough.wait(), 3_600)
     await feed.aclose()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
 
 
 @KINDS

@@ -216,12 +216,11 @@ async def test_aclose_waits_for_the_page_of_history_that_is_being_stored() -> No
     def append(symbol: str) -> None:
         inside.append(symbol)
         entered.set()
-        go.wait(10.0)
+        go.wait(60.0)
         inside.pop()
 
-    async with live(store=FakeStore(fail=append)) as at:
-        await begin(at)
-        await asyncio.to_thread(entered.wait, 10.0)
+    async with live(store=FakeStore(fail=append), settled=False) as at:
+        assert await asyncio.to_thread(entered.wait, 10.0)
         closing = asyncio.ensure_future(at.stream.aclose())
         await at.run(1.0)
         assert not closing.done()
@@ -249,7 +248,7 @@ async def waiting(**arguments: Any) -> AsyncIterator[tuple[Live, Any]]:
         yield at, go.set
         go.set()
         await at.stream.aclose()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
 
 
 async def test_trades_behind_a_hole_that_is_filled_keep_to_the_room_and_need_no_rest() -> None:

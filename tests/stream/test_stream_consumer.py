@@ -276,7 +276,7 @@ async def test_feed_whose_aclose_raises_leaves_no_task(monkeypatch: pytest.Monke
     await clock.run_for(1.0)
     with pytest.raises(OSError, match="a bug of the feed"):
         await stream.aclose()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert asyncio.all_tasks() == before
 
 
@@ -318,7 +318,7 @@ async def test_bug_in_the_stream_itself_is_raised_to_the_bot(
         task = asyncio.ensure_future(stream.run())
         await clock.run_for(2.0)
         with pytest.raises(ZeroDivisionError, match="a bug"):
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 30)
 
 
 async def test_start_that_fails_may_be_tried_again() -> None:
@@ -354,10 +354,10 @@ async def test_aclose_during_the_start_leaves_no_task() -> None:
 
     venue.server_time_ms = server_time_ms  # type: ignore[method-assign]
     task = asyncio.ensure_future(stream.run())
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), 30)
     await stream.aclose()
     answer.set()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert asyncio.all_tasks() == before
 
 

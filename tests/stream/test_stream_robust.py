@@ -224,7 +224,7 @@ async def test_aclose_that_is_cancelled_is_finished_by_the_next() -> None:
 
     def wait(symbol: str) -> None:
         if blocking["now"]:
-            gate.wait(5)
+            gate.wait(30)
 
     store = FakeStore(fail=wait)
     async with live(store=store, memory_candles=2) as at:
@@ -240,7 +240,7 @@ async def test_aclose_that_is_cancelled_is_finished_by_the_next() -> None:
         await at.run(0.0)
         assert not second.done()  # it is being stored still
         gate.set()
-        await asyncio.wait_for(second, 5)
+        await asyncio.wait_for(second, 30)
     assert [name_of(one.timestamp) for one in at.closed()] == [0]
 
 

@@ -17,7 +17,7 @@ import looptime
 __all__ = ["fast_forward", "fast_loop", "run_fast"]
 
 P = ParamSpec("P")
-_PATIENCE_S = 2.0  # of real time, for a thread that may wait for the loop's time to go on
+_PATIENCE_S = 1.0  # of real time, once for a thread: it may wait for the loop's time to go on
 
 
 def run_fast(main: Coroutine[Any, Any, Any]) -> Any:
@@ -40,6 +40,7 @@ def fast_loop() -> asyncio.AbstractEventLoop:
     """Return a loop that jumps, but never while it waits for its own threads."""
     loop: Any = looptime.new_event_loop()
     working: set[asyncio.Future[Any]] = set()
+    given_up: set[asyncio.Future[Any]] = set()
     in_executor, jump, shut_down = (
         loop.run_in_executor,
         loop._selector.select,
@@ -53,10 +54,12 @@ def fast_loop() -> asyncio.AbstractEventLoop:
         return future
 
     def select(timeout: float | None = None) -> Any:
-        if working and timeout != 0:
+        given_up.intersection_update(working)
+        if working - given_up and timeout != 0:
             ready = type(loop._selector).select(loop._selector, _PATIENCE_S)
             if ready:
                 return ready
+            given_up.update(working)
         return jump(timeout)
 
     async def shutdown_default_executor(*_: Any, **__: Any) -> None:

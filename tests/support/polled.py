@@ -159,7 +159,7 @@ async def running(
         finally:
             await feed.aclose()
             with suppress(Exception):
-                await asyncio.wait_for(heard.running, 5)
+                await asyncio.wait_for(heard.running, 30)
 
 
 def _noting(heard: Heard) -> Callable[[Candle], None]:

@@ -300,10 +300,14 @@ async def live(
         {"channel": "candles", "symbols": ["BTC/USDT"], "intervals": ["1m"]},
     ),
     consume: bool = True,
+    settled: bool = True,
     start_ms: int = START,
     **settings: Any,
 ) -> AsyncIterator[Live]:
-    """Run a stream over a `SpokenFeed` at `START`; what it delivers is in `heard`."""
+    """Run a stream over a `SpokenFeed` at `START`; what it delivers is in `heard`.
+
+    It begins `settled`: threads have stored what came at once. Not where one is held up.
+    """
     clock = ManualClock(start_ms)
     settings.setdefault("memory_candles", 10)
     shop = venue(clock)
@@ -324,11 +328,12 @@ async def live(
         async with stream:
             task = asyncio.ensure_future(listen()) if consume else None
             await clock.run_for(0.1)
-            await at.settle()
+            if settled:
+                await at.settle()
             await clock.run_for(0.1)
             yield at
     if task is not None:
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
 
 
 @contextmanager

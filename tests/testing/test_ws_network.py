@@ -118,9 +118,9 @@ async def test_venue_in_a_thread_is_struck_from_outside() -> None:
             session.ws_connect(venue.ws_url + "/ws") as socket,
         ):
             await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
-            await asyncio.wait_for(socket.receive(), 5)
+            await asyncio.wait_for(socket.receive(), 30)
             assert await asyncio.to_thread(venue.strike, SocketFault.close(1001)) == 1
-            message = await asyncio.wait_for(socket.receive(), 5)
+            message = await asyncio.wait_for(socket.receive(), 30)
             assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
             venue.offline(60)
             with pytest.raises(aiohttp.ClientConnectionError):
@@ -136,7 +136,7 @@ async def test_venue_runs_in_one_thread_after_another() -> None:
                 aiohttp.ClientSession() as session,
                 session.ws_connect(venue.ws_url + TRADES) as socket,
             ):
-                assert (await asyncio.wait_for(socket.receive(), 5)).type == aiohttp.WSMsgType.TEXT
+                assert (await asyncio.wait_for(socket.receive(), 30)).type == aiohttp.WSMsgType.TEXT
 
 
 async def test_venue_hangs_up_on_a_client_that_does_not_read(

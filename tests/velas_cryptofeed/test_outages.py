@@ -168,7 +168,7 @@ async def test_rotation_with_an_unexpected_error_keeps_the_old_socket(
         await heard.until(lambda: heard.names == ["Connected"])
         feed.errors = 1
         feed.rotate(ONE, "mute")
-        record = await asyncio.wait_for(log.get(), 5)
+        record = await asyncio.wait_for(log.get(), 30)
         await old.say(kline(at=1))
         await heard.until(lambda: heard.candles)
     await running

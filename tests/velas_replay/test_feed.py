@@ -118,7 +118,7 @@ def test_replay_feed_is_a_feed(make: Callable[..., Path]) -> None:
 
 async def test_replay_delivers_everything_in_order_and_ends(make: Callable[..., Path]) -> None:
     async with ReplayFeed(make(9)) as feed:
-        found = await asyncio.wait_for(collect(feed), 5)
+        found = await asyncio.wait_for(collect(feed), 30)
     assert ids(found) == list(range(9))
 
 
@@ -216,7 +216,7 @@ async def test_replay_waits_for_a_callback_that_sleeps_on_its_clock(
         seen.append(feed.clock.monotonic_s())
 
     feed.on_candle = feed.on_trade = slow
-    await asyncio.wait_for(feed.run(), 5)
+    await asyncio.wait_for(feed.run(), 30)
     assert seen == [35.0, 60.0, 85.0]
 
 
@@ -230,7 +230,7 @@ async def test_replay_waits_for_a_consumer_that_sleeps_on_its_clock(
             await feed.clock.sleep(25.0)
             seen.append(event)
 
-    await asyncio.wait_for(consume(), 5)
+    await asyncio.wait_for(consume(), 30)
     assert ids(seen) == [0, 1, 2, 3]
 
 
@@ -289,7 +289,7 @@ async def test_replay_closed_while_it_runs_returns(make: Callable[..., Path]) ->
     running = asyncio.ensure_future(feed.run())
     await clock.run_for(15.0)
     await feed.aclose()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 async def test_replay_events_beside_callbacks_are_refused(make: Callable[..., Path]) -> None:
