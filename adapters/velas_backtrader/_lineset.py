@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from velas_backtrader._fills import fill_forward
 from velas_backtrader._filters import CandleReplayer, CandleResampler
 from velas_backtrader._library import UNBOUNDED, AbstractDataBase
 from velas_backtrader._lines import MORE_LINES
@@ -22,6 +23,7 @@ class CandleLines(AbstractDataBase):  # type: ignore[misc]
     def start(self) -> None:
         """Begin with the first bar."""
         super().start()
+        fill_forward(self._env.broker)
         self._buffers = [getattr(self.lines, name) for name in self.getlinealiases()]
         self._ticks = [(f"tick_{name}", getattr(self.lines, name)) for name in _TICKS]
         for one, _, _ in self._filters:

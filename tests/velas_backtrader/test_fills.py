@@ -1,0 +1,171 @@
+"""No order is filled at a price of before it was made, whatever feed it is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtrader as bt
+import pandas as pd
+import pytest
+from btkit import candles, longer
+
+from velas_backtrader import CandleData
+from velas_backtrader._dates import ms_of
+
+MINUTE, HOUR = 60_000, 3_600_000
+SHORT = candles(48 * 60)
+LONG = longer(SHORT, "1h")
+MODES: list[dict[str, Any]] = [{}, {"runonce": False}, {"exactbars": 1}]
+
+
+class Deals(bt.Strategy):  # type: ignore[misc]
+    """Writes down when orders were made, and when and at which price they were filled."""
+
+    def __init__(self) -> None:
+        self.made: dict[int, int] = {}
+        self.fills: list[tuple[int, int, float, float]] = []
+
+    def note(self, *orders: Any) -> None:
+        for order in orders:
+            self.made[order.ref] = self.now_ms()
+
+    def now_ms(self) -> int:
+        return ms_of(self.datetime[0])
+
+    def notify_order(self, order: Any) -> None:
+        if order.status == order.Completed:
+            done = order.executed
+            self.fills.append((self.made[order.ref], ms_of(done.dt), done.price, done.size))
+
+
+class Hindsight(Deals):
+    """A minute before the hour is over, goes along with it, as if it had just begun."""
+
+    began = 0.0
+
+    def next(self) -> None:
+        if self.now_ms() % HOUR == MINUTE:
+            self.began = self.data0.open[0]
+        elif self.now_ms() % HOUR == 59 * MINUTE:
+            risen = self.data0.close[0] > self.began
+            order = self.order_target_size(self.data1, 1 if risen else -1)
+            if order is not None:
+                self.note(order)
+
+
+def run(strategy: type[Deals], *, resampled: bool = False, broker: Any = None, **modes: Any) -> Any:
+    cerebro = bt.Cerebro(stdstats=False, **modes)
+    if broker is not None:
+        cerebro.broker = broker
+    data = CandleData(SHORT, "BTCUSDT", "1m")
+    cerebro.adddata(data)
+    if resampled:
+        cerebro.resampledata(data, timeframe=bt.TimeFrame.Minutes, compression=60)
+    else:
+        cerebro.adddata(CandleData(LONG, "BTCUSDT", "1h"))
+    cerebro.addstrategy(strategy)
+    return cerebro.run()[0]
+
+
+def open_at(ms: int) -> float:
+    return float(SHORT["open"][SHORT["timestamp"] == ms].iloc[0])
+
+
+@pytest.mark.parametrize("modes", MODES, ids=str)
+@pytest.mark.parametrize("resampled", [False, True])
+def test_order_for_a_longer_feed_waits_for_the_bar_that_begins_after_it(
+    resampled: bool, modes: dict[str, Any]
+) -> None:
+    fills = run(Hindsight, resampled=resampled, **modes).fills
+    assert len(fills) > 10
+    for made_ms, filled_ms, price, _ in fills:
+        assert filled_ms == made_ms + MINUTE + HOUR  # the end of the bar it was filled in
+        assert price == open_at(made_ms + MINUTE)
+
+
+def test_order_made_as_the_longer_bar_ends_is_filled_in_the_next_one() -> None:
+    class OnTime(Deals):
+        def next(self) -> None:
+            if self.now_ms() % HOUR == 0 and len(self.data1) % 4 == 0:
+                self.note(self.order_target_size(self.data1, len(self.data1) % 8 - 2))
+
+    fills = run(OnTime).fills
+    assert len(fills) > 5
+    for made_ms, filled_ms, price, _ in fills:
+        assert (filled_ms, price) == (made_ms + HOUR, open_at(made_ms))
+
+
+def test_limit_is_not_met_by_the_past_of_a_longer_bar() -> None:
+    class Bargain(Deals):
+        """Bids, in the middle of the hour, what it has been at its lowest until then."""
+
+        def next(self) -> None:
+            if self.now_ms() % HOUR == 30 * MINUTE:
+                lowest = min(self.data0.low.get(size=30))
+                valid = bt.num2date(self.datetime[0]) + pd.Timedelta(hours=3)
+                self.note(self.buy(self.data1, exectype=bt.Order.Limit, price=lowest, valid=valid))
+
+    strategy = run(Bargain)
+    assert strategy.fills
+    for made_ms, filled_ms, price, _ in strategy.fills:
+        hour = SHORT[SHORT["timestamp"].between(filled_ms - HOUR, filled_ms - 1)]
+        assert filled_ms - HOUR >= made_ms
+        assert hour["low"].min() <= price
+
+
+def test_stop_of_a_bracket_is_not_met_by_the_bar_that_filled_its_entry() -> None:
+    class Bracket(Deals):
+        def next(self) -> None:
+            if self.now_ms() % (4 * HOUR) == 59 * MINUTE and not self.getposition(self.data1):
+                price = self.data0.close[0]
+                self.note(
+                    *self.buy_bracket(
+                        data=self.data1,
+                        exectype=bt.Order.Market,
+                        stopprice=price * 0.9999,
+                        limitprice=price * 1.5,
+                    )
+                )
+
+    fills = run(Bracket).fills
+    stops = [one for one in fills if one[3] < 0]
+    assert len(stops) > 3
+    for made_ms, filled_ms, _, _ in stops:
+        assert filled_ms >= made_ms + MINUTE + 2 * HOUR  # the entry's bar, and another
+
+
+@pytest.mark.parametrize("cheat", ["coc", "coo"])
+def test_cheating_that_is_asked_for_is_as_ever(cheat: str) -> None:
+    fills = run(Hindsight, broker=bt.brokers.BackBroker(**{cheat: True})).fills
+    assert fills
+    assert all(filled_ms <= made_ms + MINUTE for made_ms, filled_ms, _, _ in fills)
+
+
+class Busy(Deals):
+    """All kinds of orders on one feed."""
+
+    def next(self) -> None:
+        price, kind = self.data.close[0], len(self) % 7
+        if kind == 0 and not self.position:
+            self.note(
+                *self.buy_bracket(price=price, stopprice=price * 0.998, limitprice=price * 1.003)
+            )
+        elif kind == 3:
+            self.note(self.sell(exectype=bt.Order.StopTrail, trailamount=0.2))
+        elif kind == 5 and self.position:
+            self.note(self.close())
+
+
+def test_fills_of_a_single_feed_are_those_of_backtrader() -> None:
+    ends = pd.DatetimeIndex(pd.to_datetime(SHORT["timestamp"] + MINUTE, unit="ms"))
+    theirs = bt.feeds.PandasData(
+        dataname=SHORT.set_index(ends), timeframe=bt.TimeFrame.Minutes, compression=1
+    )
+    found = []
+    for data in (CandleData(SHORT, "BTCUSDT", "1m"), theirs):
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.adddata(data)
+        cerebro.addstrategy(Busy)
+        found.append(cerebro.run()[0].fills)
+    assert len(found[0]) > 100
+    assert found[0] == found[1]
