@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import math
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -11,7 +14,8 @@ from velas.backtests import BacktestResult, DataUsed
 from velas.clock import SYSTEM_CLOCK, Clock
 from velas.errors import ConfigError
 from velas_backtrader._feed import CandleData
-from velas_backtrader._library import Cerebro
+from velas_backtrader._library import BrokerObserver, Cerebro
+from velas_backtrader._lineset import CandleView
 from velas_backtrader._recorder import Recorder
 
 __all__ = ["backtest"]
@@ -35,50 +39,78 @@ def backtest(
     The result is named after the first of `datas`. `parameters` are the strategy's,
     `commission` is the share of each fill's worth, `analyzers` are more of backtrader's, by
     the names their figures get in the result. `prepare` is given the ``Cerebro`` before it
-    runs, to add sizers, resampled feeds or whatever else. Times in the result are those of
-    the bars, their ends.
+    runs, to add sizers, more feeds, resampled ones or whatever else. Times in the result
+    are those of the bars, their ends. What the result names is what ran: also the feeds,
+    the cash and the costs that `prepare` has set.
 
     Raises:
-        ConfigError: no data, the same series twice, or live ones, which cannot be played
-            again.
+        ConfigError: no data, the same series twice, feeds that cannot be played again or
+            only in part (live, another class, ``fromdate``), more than one strategy; no
+            cash; a worth at the end that is no number.
     """
-    used = _used(datas)
-    given = dict(parameters or {})
+    if not cash > 0 or not math.isfinite(cash):
+        raise ConfigError(f"cash {cash}: expected an amount above 0")
+    _check(datas)
     cerebro = Cerebro(stdstats=False, tradehistory=True)
     for data in datas:
         cerebro.adddata(data)
-    cerebro.addstrategy(strategy, **given)
+    cerebro.addstrategy(strategy, **(parameters or {}))
     cerebro.broker.setcash(cash)
     cerebro.broker.setcommission(commission=commission)
     cerebro.addanalyzer(Recorder, _name=_RECORDER)
+    if analyzers:
+        cerebro.addobserver(BrokerObserver)  # some of them read what it observes
     for name, kind in (analyzers or {}).items():
         cerebro.addanalyzer(kind, _name=name)
     if prepare is not None:
         prepare(cerebro)
-    (ran,) = cerebro.run()
+    used = _used(cerebro.datas)
+    ran = _ran(cerebro)
     recorded = ran.analyzers.getbyname(_RECORDER)
-    figures = {name: ran.analyzers.getbyname(name).get_analysis() for name in analyzers or {}}
     return BacktestResult(
-        strategy=strategy.__name__,
+        strategy=type(ran).__name__,
         symbol=datas[0].symbol,
         interval=datas[0].interval,
         exchange=datas[0].exchange,
         created_ms=clock.now_ms(),
-        cash=float(cash),
+        cash=float(cerebro.broker.startingcash),
         value=float(cerebro.broker.getvalue()),
         data=used,
         trades=recorded.trades,
         equity=recorded.equity,
-        parameters={**dict(ran.params._getkwargs()), "commission": commission},
-        analyzers=figures,
+        parameters=dict(ran.params._getkwargs()),
+        analyzers={name: ran.analyzers.getbyname(name).get_analysis() for name in analyzers or {}},
         versions=_versions(),
+        broker=dict(_costs(cerebro.broker, ran)),
+        code=_code(type(ran)),
+        orders=dict(recorded.orders),
+        open_trades=recorded.open_trades,
     )
 
 
-def _used(datas: tuple[CandleData, ...]) -> tuple[DataUsed, ...]:
+def _check(datas: tuple[CandleData, ...]) -> None:
     if not datas:
         raise ConfigError("a backtest needs data: CandleData(store, 'BTCUSDT', '1h')")
-    used = tuple(_one(data) for data in datas)
+    for data in datas:
+        if not isinstance(data, CandleData):
+            raise ConfigError(
+                f"{type(data).__name__} is no CandleData: give CandleData(frame, symbol, interval)"
+            )
+
+
+def _ran(cerebro: Any) -> Any:
+    if len(cerebro.strats) != 1:
+        raise ConfigError(f"{len(cerebro.strats)} strategies: the result of a backtest is of one")
+    ran = cerebro.run()
+    if cerebro._dooptimize:
+        raise ConfigError("optstrategy: the result of a backtest is of one run; make one of each")
+    if not ran:
+        raise ConfigError("the strategy has skipped itself (StrategySkipError): nothing ran")
+    return ran[0]
+
+
+def _used(datas: list[Any]) -> tuple[DataUsed, ...]:
+    used = tuple(_one(data) for data in datas if not isinstance(data, CandleView))
     names = [f"{one.symbol} {one.interval}" for one in used]
     for name in names:
         if names.count(name) > 1:
@@ -86,12 +118,19 @@ def _used(datas: tuple[CandleData, ...]) -> tuple[DataUsed, ...]:
     return used
 
 
-def _one(data: CandleData) -> DataUsed:
+def _one(data: Any) -> DataUsed:
+    if not isinstance(data, CandleData):
+        raise ConfigError(
+            f"a feed of {type(data).__name__}: a result can only name candles of CandleData"
+        )
+    name = f"{data.symbol} {data.interval}"
     if data.islive():
         raise ConfigError(
-            f"{data.symbol} {data.interval} is live and cannot be played again: a backtest "
-            "needs stored candles"
+            f"{name} is live and cannot be played again: a backtest needs stored candles"
         )
+    for wrong, right in (("fromdate", "start_ms"), ("todate", "end_ms")):
+        if getattr(data.p, wrong) is not None:
+            raise ConfigError(f"{name}: {wrong} leaves candles out unsaid; use {right}")
     opens = data.frame["timestamp"]
     return DataUsed(
         symbol=data.symbol,
@@ -101,7 +140,41 @@ def _one(data: CandleData) -> DataUsed:
         rows=len(opens),
         digest=data.digest,
         exchange=data.exchange,
+        integrity=data.integrity,
     )
+
+
+def _costs(broker: Any, strategy: Any) -> Iterator[tuple[str, Any]]:
+    """Iterate over what decides on prices and amounts, apart from the strategy."""
+    yield "class", type(broker).__name__
+    for name, value in broker.params._getkwargs().items():
+        if name != "commission":
+            yield name, _named(value)
+    for data, costs in broker.comminfo.items():
+        for name, value in costs.params._getkwargs().items():
+            yield f"costs.{data or 'all'}.{name}", _named(value)
+    sizer = strategy._sizer
+    yield "sizer", type(sizer).__name__
+    for name, value in sizer.params._getkwargs().items():
+        yield f"sizer.{name}", _named(value)
+
+
+def _named(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str | None) else type(value).__name__
+
+
+def _code(strategy: type[Any]) -> str | None:
+    """Return a digest of the source of a strategy's methods; None if there is none to read."""
+    sources: list[str] = []
+    for kind in strategy.__mro__:
+        if kind.__module__.partition(".")[0] == "backtrader":
+            break
+        functions = filter(inspect.isfunction, vars(kind).values())
+        try:
+            sources += map(inspect.getsource, functions)
+        except (OSError, TypeError):  # typed into a shell
+            return None
+    return hashlib.sha256("\n".join(sources).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ __all__ = [
     "AbstractDataBase",
     "Analyzer",
     "BackBroker",
+    "BrokerObserver",
     "Cerebro",
     "CrossOver",
     "PercentSizer",
@@ -27,6 +28,7 @@ _FILTERS: Any = importlib.import_module("backtrader.resamplerfilter")
 
 AbstractDataBase: Any = _BACKTRADER.feed.AbstractDataBase
 Analyzer: Any = _BACKTRADER.Analyzer
+BrokerObserver: Any = _BACKTRADER.observers.Broker
 Cerebro: Any = _BACKTRADER.Cerebro
 CrossOver: Any = _BACKTRADER.ind.CrossOver
 PercentSizer: Any = _BACKTRADER.sizers.PercentSizer

@@ -140,3 +140,58 @@ def test_results_of_two_processes_are_all_kept(tmp_path: Path) -> None:
     assert [saver.wait(60) for saver in savers] == [0, 0]
     found = {len(load_result(path).trades) for path in results(tmp_path)}
     assert found == set(range(12))
+
+
+def test_no_result_is_lost_however_many_are_of_one_moment(tmp_path: Path) -> None:
+    for number in range(4):
+        path = save_result(a_result(value=1_000.0 + number), tmp_path)
+    assert sorted(load_result(one).value for one in results(tmp_path)) == [
+        1_000.0, 1_001.0, 1_002.0, 1_003.0,
+    ]  # fmt: skip
+    assert load_result(path).value == 1_003.0
+
+
+def test_no_damaged_file_is_lost_either(tmp_path: Path) -> None:
+    for number in range(3):
+        path = save_result(a_result(), tmp_path)
+        path.write_text(f"broken {number}")
+    save_result(a_result(), tmp_path)
+    kept = [one.read_text() for one in results(tmp_path) if "damaged" in one.name]
+    assert sorted(kept) == ["broken 0", "broken 1", "broken 2"]
+
+
+def test_result_put_aside_before_an_interruption_is_put_aside_once(tmp_path: Path) -> None:
+    path = save_result(a_result(value=1.0), tmp_path)
+    aside = path.with_name(f"{path.stem}.{a_result().created_ms}.json")
+    os.link(path, aside)  # and then it was killed
+    save_result(a_result(value=2.0), tmp_path)
+    assert [load_result(one).value for one in results(tmp_path)] == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": None},
+        {"schema": "x"},
+        {"schema": True},
+        {"created_ms": 10**18},
+        {"created_ms": -1},
+        {"cash": float("nan")},
+        {"interval": "9h"},
+    ],
+    ids=str,
+)
+def test_file_that_is_no_result_is_damaged(tmp_path: Path, change: dict[str, object]) -> None:
+    path = save_result(a_result(), tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(StoreCorrupt, match=r"BTCUSDT_Cross_1h.json.* (no backtest|damaged)"):
+        load_result(path)
+
+
+def test_data_of_an_unknown_interval_are_damaged(tmp_path: Path) -> None:
+    path = save_result(a_result(), tmp_path)
+    whole = json.loads(path.read_text())
+    whole["data"][0]["interval"] = "9h"
+    path.write_text(json.dumps(whole))
+    with pytest.raises(StoreCorrupt):
+        load_result(path)

@@ -26,3 +26,8 @@ def test_fills_are_those_of_one_symbol_in_order(symbol: str | None, count: int) 
     found = marks(result, symbol)
     assert len(found) == count
     assert found == sorted(found)
+
+
+def test_fill_in_a_longer_candle_lies_where_that_begins() -> None:
+    trade = a_trade(interval="4h", opened_ms=8 * HOUR, closed_ms=16 * HOUR)
+    assert [at_ms for at_ms, _, _ in marks(a_result(trades=(trade,)))] == [4 * HOUR, 12 * HOUR]

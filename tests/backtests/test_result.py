@@ -63,3 +63,20 @@ def test_plain_makes_json_of_what_analyzers_give() -> None:
         "decimal": "1.10",
         "3": None,
     }
+
+
+@pytest.mark.parametrize("name", ["cash", "value"])
+@pytest.mark.parametrize("amount", [float("nan"), float("inf")])
+def test_amount_that_is_no_number_is_refused(name: str, amount: float) -> None:
+    with pytest.raises(ConfigError, match=f"{name} (nan|inf)"):
+        a_result(**{name: amount})
+
+
+def test_equity_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ConfigError, match="equity at 7 is nan"):
+        a_result(equity=[(0, 1.0), (7, float("nan"))])
+
+
+def test_plain_has_arrays_sets_bytes_and_functions_as_text_that_stays() -> None:
+    found = plain({"array": np.array([[1, 2], [3, 4]]), "set": {"b", "a"}, "f": plain, "raw": b"x"})
+    assert found == {"array": [[1, 2], [3, 4]], "set": ["a", "b"], "f": "plain", "raw": "b'x'"}

@@ -10,7 +10,7 @@ from backtested import CREATED_MS, a_result, a_trade
 from fakes import HOUR, candles
 
 from velas import frames
-from velas.backtests import DataUsed, save_result
+from velas.backtests import DataUsed, OpenTrade, save_result
 
 
 @pytest.fixture
@@ -145,3 +145,42 @@ def test_backtests_of_nonsense_is_2(velas, args, said):
 def test_another_result_of_the_day_is_listed_too(velas, kept):
     save_result(a_result(parameters={"fast": 9}, created_ms=CREATED_MS + 1), "data")
     assert len(json.loads(velas("backtests", "--json").stdout)["results"]) == 3
+
+
+def test_backtests_that_none_is_chosen_of_says_so(velas, kept):
+    result = velas("backtests", "--symbol", "XRP/USDT")
+    assert result.exit_code == 0
+    assert "None of the 2 results is of those." in result.stdout
+
+
+def test_backtests_finds_a_result_by_the_name_of_its_file_too(velas, kept):
+    assert velas("backtests", "2025-11-26/BTCUSDT_Cross_1h.json").exit_code == 0
+
+
+def test_backtests_of_one_says_what_was_refused_and_what_is_held(velas, kept):
+    held = OpenTrade(
+        symbol="BTC/USDT", side="long", quantity=0.5, opened_ms=0, entry_price=100.0, pnl=3.0,
+        commission=0.5,
+    )  # fmt: skip
+    save_result(a_result(strategy="Left", open_trades=(held,), orders={"Margin": 11}), "data")
+    told = velas("backtests", "2025-11-26/BTCUSDT_Left_1h").stdout
+    assert "11 orders REFUSED by the simulated broker" in told
+    assert "Held at the end: long 0.5 BTCUSDT from 100, +2.50" in told
+
+
+def test_backtests_of_a_frame_of_ones_own_cannot_be_compared(velas, kept):
+    used = DataUsed("BTCUSDT", "1h", 0, 1, 2, "ab")
+    path = save_result(a_result(strategy="Own", data=(used,)), "data")
+    result = velas("backtests", str(path))
+    assert result.exit_code == 1
+    assert "NOT FROM A STORE" in result.stdout
+    found = json.loads(velas("backtests", "--json", str(path)).stdout)
+    assert (found["reproducible"], found["checks"][0]["verdict"]) == (False, "unknown")
+
+
+def test_backtests_of_several_symbols_fit_the_terminal(velas, kept):
+    trades = (a_trade(0, entry_price=41234.56), a_trade(1, symbol="ETHUSDT", pnl=-1234.5))
+    path = save_result(a_result(strategy="Both", trades=trades), "data")
+    lines = velas("backtests", str(path)).stdout.splitlines()
+    assert any(line.endswith("ETHUSDT") for line in lines)
+    assert max(map(len, lines)) <= 80

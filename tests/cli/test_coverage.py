@@ -115,10 +115,9 @@ def test_coverage_out_of_another_kind_is_refused(velas, stored, out):
 
 
 def test_coverage_of_nothing_stored_is_friendly_and_creates_nothing(velas):
-    for args in ((), ("--out", "coverage.html")):
-        result = velas("coverage", *args)
-        assert result.exit_code == 0
-        assert "`velas download`" in result.stdout
+    result = velas("coverage")
+    assert result.exit_code == 0
+    assert "`velas download`" in result.stdout
     assert json.loads(velas("coverage", "--json").stdout) == {"series": []}
     assert list(Path().iterdir()) == []
 
@@ -242,3 +241,10 @@ def test_lines_cut_a_name_that_leaves_no_room(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     show_lines([("VERYLONGNAMEOFACOINUSDT_261225 30m", series(FIRST, 5))])
     assert "VERYLONGNAMEOFACOI.. █████   100%" in capsys.readouterr().out
+
+
+def test_coverage_page_of_nothing_stored_is_an_error(velas):
+    result = velas("coverage", "--out", "page.html")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Nothing is stored for binance_spot" in result.stderr
+    assert not Path("page.html").exists()

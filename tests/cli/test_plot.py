@@ -172,3 +172,12 @@ def test_plot_of_a_damaged_series_fails_and_names_the_file(velas, stored):
     assert (result.exit_code, result.stdout) == (1, "")
     assert str(path) in result.stderr
     assert not Path("chart.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [(311, 320, "the venue itself has none"), (350, 351, "they are missing (`velas gaps`)")],
+)
+def test_plot_within_a_gap_says_whose_it_is(velas, stored, first, last, words):
+    span = ("--start", str(FIRST + first * HOUR), "--end", str(FIRST + last * HOUR))
+    refused(velas(*PLOT, "chart.png", *span), "no candles in that range", words)

@@ -106,7 +106,11 @@ def test_result_names_what_it_ran_on_with_what_and_what_came_of_it() -> None:
     )
     assert result.name == "BTCUSDT_CrossingAverages_1m"
     assert result.created_ms == clock.now_ms()
-    assert result.parameters == {"fast": 10, "slow": 20, "commission": 0.001}
+    assert result.parameters == {"fast": 10, "slow": 20}
+    assert result.broker["costs.all.commission"] == 0.001
+    assert (result.broker["sizer"], result.broker["sizer.stake"]) == ("FixedSize", 7)
+    assert result.broker["slip_perc"] == 0.0
+    assert result.code is not None
     assert [(one.symbol, one.interval, one.rows, one.digest) for one in result.data] == [
         ("BTCUSDT", "1m", 300, frames.digest(first)),
         ("ETHUSDT", "5m", 60, frames.digest(second)),
@@ -193,3 +197,149 @@ def test_results_of_the_same_run_differ_in_nothing_but_the_moment() -> None:
     )
     assert attrs.evolve(one, created_ms=0) == attrs.evolve(other, created_ms=0)
     assert np.isfinite(one.value)
+
+
+# -- what a result says is what ran ------------------------------------------------------
+
+
+def test_feeds_cash_and_costs_that_were_added_before_the_run_are_in_the_result() -> None:
+    more = candles(60, "5m", seed=2)
+
+    def prepare(cerebro: Any) -> None:
+        cerebro.adddata(CandleData(more, "ETH/USDT", "5m", integrity="drop"))
+        cerebro.broker.setcash(5_000)
+        cerebro.broker.setcommission(commission=0.1)
+        cerebro.broker.set_slippage_perc(0.02)
+
+    data = CandleData(candles(300), "BTC/USDT", "1m")
+    result = backtest(CrossingAverages, data, prepare=prepare)
+    assert [(one.symbol, one.digest, one.integrity) for one in result.data] == [
+        ("BTCUSDT", data.digest, "raise"),
+        ("ETHUSDT", frames.digest(more), "drop"),
+    ]
+    assert result.cash == 5_000
+    assert result.broker["costs.all.commission"] == 0.1
+    assert result.broker["slip_perc"] == 0.02
+    plain = backtest(CrossingAverages, CandleData(candles(300), "BTC/USDT", "1m"), cash=5_000)
+    names = {name for name, _, _ in compare(result, plain).inputs}
+    assert {"broker.costs.all.commission", "broker.slip_perc", "data.1.symbol"} <= names
+
+
+def test_strategy_that_was_changed_is_told() -> None:
+    class Waits(bt.Strategy):  # type: ignore[misc]
+        pass
+
+    first = backtest(Waits, CandleData(candles(50), "BTC/USDT", "1m"))
+
+    class Waits(bt.Strategy):  # type: ignore[misc, no-redef]
+        def next(self) -> None:
+            pass
+
+    second = backtest(Waits, CandleData(candles(50), "BTC/USDT", "1m"))
+    found = compare(first, second)
+    assert [name for name, _, _ in found.inputs] == ["code"]
+    assert found.same
+
+
+def test_orders_are_counted_by_how_they_ended() -> None:
+    result = ran({1: 1.0, 3: -1.0, 5: 100.0}, [100.0] * 10)
+    assert result.orders == {"Completed": 2, "Margin": 1}
+
+
+@pytest.mark.parametrize(("size", "pnl"), [(2.0, 2 * 9.0), (-2.0, -2 * 9.0)])
+def test_position_that_is_still_held_is_told_apart(size: float, pnl: float) -> None:
+    result = ran({1: size}, [100.0, 101.0, 105.0, 110.0], commission=0.01)
+    assert result.trades == ()
+    (held,) = result.open_trades
+    assert (held.symbol, held.quantity, held.entry_price) == ("BTCUSDT", 2.0, 101.0)
+    assert held.side == ("long" if size > 0 else "short")
+    assert held.pnl == pytest.approx(pnl)
+    assert held.commission == pytest.approx(0.01 * 202)
+    assert result.net == pytest.approx(held.pnl - held.commission)
+
+
+def test_worth_that_is_no_number_is_left_out_and_the_run_is_not_lost(tmp_path: Any) -> None:
+    frame = steps([100.0, 101.0, 102.0, 103.0, 104.0])
+    frame.loc[2, "close"] = np.nan
+    with pytest.warns(UserWarning, match="impossible"):
+        data = CandleData(frame, "BTC/USDT", "1m", integrity="warn")
+    result = backtest(Plan, data, parameters={"orders": {1: 1.0}}, commission=0.0)
+    assert [at_ms for at_ms, _ in result.equity] == [START + n * MINUTE for n in (1, 2, 4)]
+    assert load_result(save_result(result, tmp_path)) == result
+
+
+def test_trade_names_the_interval_of_its_feed() -> None:
+    class OnHours(bt.Strategy):  # type: ignore[misc]
+        def next(self) -> None:
+            if len(self.data1) in (1, 3) and self.data1.datetime[0] == self.datetime[0]:
+                (self.buy if len(self.data1) == 1 else self.sell)(self.data1, size=1)
+
+    def prepare(cerebro: Any) -> None:
+        timeframe = bt.TimeFrame.Minutes
+        cerebro.resampledata(cerebro.datas[0], timeframe=timeframe, compression=60)
+
+    data = CandleData(candles(360), "BTC/USDT", "1m")
+    (trade,) = backtest(OnHours, data, prepare=prepare).trades
+    assert trade.interval == "1h"
+    opened = data.frame["open"][data.frame["timestamp"] == trade.opened_ms - 60 * MINUTE]
+    assert trade.entry_price == opened.iloc[0]
+
+
+class Skips(bt.Strategy):  # type: ignore[misc]
+    def __init__(self) -> None:
+        raise bt.errors.StrategySkipError
+
+
+def dated(**params: Any) -> CandleData:
+    return CandleData(candles(50), "BTC/USDT", "1m", **params)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: backtest(CrossingAverages, candles(50)), "DataFrame is no CandleData"),
+        (lambda: backtest(CrossingAverages, dated(), cash=0), "cash 0: expected an amount"),
+        (lambda: backtest(CrossingAverages, dated(), cash=-5.0), "cash -5.0: expected"),
+        (lambda: backtest(CrossingAverages, dated(), cash=float("nan")), "cash nan: expected"),
+        (lambda: backtest(Skips, dated()), "skipped itself"),
+        (
+            lambda: backtest(
+                CrossingAverages, dated(fromdate=bt.num2date(738_000)), cash=1.0
+            ),
+            "BTC/USDT 1m: fromdate leaves candles out unsaid; use start_ms",
+        ),
+        (
+            lambda: backtest(
+                CrossingAverages, dated(), prepare=lambda one: one.addstrategy(Plan)
+            ),
+            "2 strategies",
+        ),
+        (
+            lambda: backtest(
+                CrossingAverages,
+                dated(),
+                prepare=lambda one: one.adddata(
+                    bt.feeds.PandasData(dataname=candles(5)), name="theirs"
+                ),
+            ),
+            "a feed of PandasData",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_result_could_not_name_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_analyzers_that_need_an_observer_and_arrays_as_parameters_do_not_lose_a_run() -> None:
+    class Weighted(CrossingAverages):
+        params = (("weights", None),)
+
+    result = backtest(
+        Weighted,
+        dated(),
+        parameters={"weights": np.array([1.0, 2.0])},
+        analyzers={"years": bt.analyzers.AnnualReturn},
+    )
+    assert result.parameters["weights"] == [1.0, 2.0]
+    assert list(result.analyzers["years"]) == ["2024"]

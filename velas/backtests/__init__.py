@@ -6,7 +6,7 @@ from velas.backtests.check import DataCheck, check_data
 from velas.backtests.compare import Comparison, compare
 from velas.backtests.files import load_result, results, save_result
 from velas.backtests.marks import marks
-from velas.backtests.result import BacktestResult, ClosedTrade, DataUsed
+from velas.backtests.result import BacktestResult, ClosedTrade, DataUsed, OpenTrade
 
 __all__ = [
     "BacktestResult",
@@ -14,6 +14,7 @@ __all__ = [
     "Comparison",
     "DataCheck",
     "DataUsed",
+    "OpenTrade",
     "check_data",
     "compare",
     "load_result",

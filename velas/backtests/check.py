@@ -11,20 +11,23 @@ from velas.protocols import Store
 
 __all__ = ["DataCheck", "Stores", "check_data"]
 
-Verdict = Literal["same", "changed", "missing"]
+Verdict = Literal["same", "changed", "missing", "unknown"]
 
 
 class Stores(Protocol):
-    """Gives the store of an exchange's candles; None: of the one the settings name."""
+    """Gives the store of an exchange's candles."""
 
-    def __call__(self, exchange: str | None) -> Store:
+    def __call__(self, exchange: str) -> Store:
         """Return the store."""
         ...
 
 
 @attrs.frozen
 class DataCheck:
-    """What became of one series: `rows` are stored now in its range, with this `digest`."""
+    """What became of one series: `rows` are stored now in its range, with this `digest`.
+
+    ``unknown``: it did not come from the store of an exchange, and cannot be compared.
+    """
 
     data: DataUsed
     verdict: Verdict
@@ -40,7 +43,12 @@ def check_data(result: BacktestResult, stores: Stores) -> list[DataCheck]:
     Raises:
         StoreError: what is stored cannot be read.
     """
-    return [_check(data, stores(data.exchange)) for data in result.data]
+    return [
+        DataCheck(data, "unknown", 0, None)
+        if data.exchange is None
+        else _check(data, stores(data.exchange))
+        for data in result.data
+    ]
 
 
 def _check(data: DataUsed, store: Store) -> DataCheck:

@@ -48,7 +48,8 @@ def figures(result: BacktestResult) -> dict[str, Any]:
         "net": result.net,
         "return_pct": result.return_pct,
         "drawdown_pct": result.drawdown_pct,
-        "commission": sum(trade.commission for trade in result.trades),
+        "commission": sum(one.commission for one in result.trades)
+        + sum(one.commission for one in result.open_trades),
         "value": result.value,
     }
 
@@ -60,8 +61,10 @@ def _inputs(result: BacktestResult) -> dict[str, Any]:
         "interval": result.interval,
         "exchange": result.exchange,
         "cash": result.cash,
+        "code": result.code,
     }
     found |= _spread("parameters", result.parameters)
+    found |= _spread("broker", result.broker)
     for number, data in enumerate(result.data):
         found |= _spread(f"data.{number}", attrs.asdict(data))
     return found | _spread("versions", result.versions)

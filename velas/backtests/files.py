@@ -6,8 +6,8 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def load_result(path: str | Path) -> BacktestResult:
     """
     path = Path(path)
     try:
-        read: Any = json.loads(path.read_bytes())
+        read: Any = json.loads(path.read_bytes(), parse_constant=_no_number)
     except FileNotFoundError as error:
         raise ConfigError(f"no backtest result {str(path)!r}") from error
     except OSError as error:
@@ -68,7 +68,9 @@ def load_result(path: str | Path) -> BacktestResult:
     except ValueError as error:
         raise StoreCorrupt(f"{str(path)!r} is damaged: no JSON ({error})") from error
     schema = read.get("schema") if isinstance(read, dict) else None
-    if isinstance(schema, int) and schema > _SCHEMA:
+    if type(schema) is not int or schema < 1:
+        raise StoreCorrupt(f"{str(path)!r} is no backtest result: schema {schema!r}")
+    if schema > _SCHEMA:
         raise StoreError(f"{str(path)!r} was written by a newer velas (schema {schema})")
     try:
         fields = {key: value for key, value in read.items() if key != "schema"}
@@ -98,13 +100,23 @@ def _keep(path: Path, result: BacktestResult) -> None:
     try:
         before = load_result(path)
     except StoreError:
-        aside = path.with_name(f"{path.stem}.damaged.json")
+        name = f"{path.stem}.damaged"
     else:
         if _meaning(before) == _meaning(result):
             return
-        aside = path.with_name(f"{path.stem}.{before.created_ms}.json")
-    with suppress(FileExistsError):  # it was put aside before this was interrupted
-        os.link(path, aside)
+        name = f"{path.stem}.{before.created_ms}"
+    for number in count(1):
+        aside = path.with_name(f"{name}.json" if number == 1 else f"{name}-{number}.json")
+        try:
+            os.link(path, aside)
+        except FileExistsError:
+            if not aside.samefile(path):  # it is, where this was interrupted once
+                continue
+        return
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _meaning(result: BacktestResult) -> dict[str, Any]:

@@ -101,6 +101,7 @@ def _list(common: Common, settings: Settings, wanted: Callable[[BacktestResult],
 
     found: list[tuple[Path, BacktestResult]] = []
     damaged: list[tuple[Path, str]] = []
+    hidden = 0
     for path in results(settings.data_dir):
         try:
             result = load_result(path)
@@ -109,6 +110,8 @@ def _list(common: Common, settings: Settings, wanted: Callable[[BacktestResult],
         else:
             if wanted(result):
                 found.append((path, result))
+            else:
+                hidden += 1
     if common.as_json:
         emit_json(
             {
@@ -118,6 +121,8 @@ def _list(common: Common, settings: Settings, wanted: Callable[[BacktestResult],
         )
     elif found:
         show_table(_LIST, [_row(settings, path, result) for path, result in found])
+    elif hidden:
+        write(f"None of the {many(hidden, 'result')} is of those.")
     elif not damaged:
         write(f"No results of backtests under {str(settings.data_dir)!r} yet.")
     for _, text in damaged:
@@ -167,7 +172,7 @@ def _show(common: Common, settings: Settings, name: str) -> int:
 
     path = _path(settings, name)
     result = load_result(path)
-    checks = check_data(result, _stores(settings, result.exchange))
+    checks = check_data(result, _stores(settings))
     good = all(one.verdict == "same" for one in checks)
     if common.as_json:
         emit_json(
@@ -209,11 +214,26 @@ def _tell(path: Path, result: BacktestResult, checks: Sequence[DataCheck]) -> No
     write(f"\nThe data it ran on; it can {'be' if good else 'NOT be'} reproduced:")
     for one in checks:
         write(_verdict(one))
+    _tell_left(result)
     if result.trades:
         write()
-        show_table(_TRADES, [_trade(one) for one in result.trades[-_SHOWN:]])
+        several = len({one.symbol for one in result.trades}) > 1
+        rows = [_trade(one, symbol=several) for one in result.trades[-_SHOWN:]]
+        show_table(_TRADES if several else _TRADES[:-1], rows)
         if len(result.trades) > _SHOWN:
             write(f"(the last {_SHOWN} of {count(len(result.trades))}; all are in {path})")
+
+
+def _tell_left(result: BacktestResult) -> None:
+    """Say which orders came to nothing for want of money, and what is still held."""
+    refused = sum(result.orders.get(name, 0) for name in ("Margin", "Rejected"))
+    if refused:
+        write(f"\n{many(refused, 'order')} REFUSED by the simulated broker: not enough money")
+    for held in result.open_trades:
+        write(
+            f"\nHeld at the end: {held.side} {held.quantity:.4g} {held.symbol} from "
+            f"{held.entry_price:,.10g}, {held.pnl - held.commission:+,.2f}"
+        )
 
 
 def _verdict(one: DataCheck) -> str:
@@ -225,12 +245,13 @@ def _verdict(one: DataCheck) -> str:
         "same": "stored as then",
         "changed": f"CHANGED, {count(one.rows)} now",
         "missing": "NOT STORED any more",
+        "unknown": "NOT FROM A STORE of some settings, so not comparable",
     }
     return f"  {what}: {words[one.verdict]}"
 
 
-def _trade(trade: ClosedTrade) -> list[str]:
-    return [
+def _trade(trade: ClosedTrade, *, symbol: bool = True) -> list[str]:
+    cells = [
         moment(trade.opened_ms),
         moment(trade.closed_ms),
         trade.side,
@@ -238,8 +259,8 @@ def _trade(trade: ClosedTrade) -> list[str]:
         f"{trade.entry_price:,.10g}",
         f"{trade.exit_price:,.10g}",
         f"{trade.net:+,.2f}",
-        trade.symbol,
     ]
+    return [*cells, trade.symbol] if symbol else cells
 
 
 # -- two ---------------------------------------------------------------------------------
@@ -316,7 +337,7 @@ def _path(settings: Settings, name: str) -> Path:
     given = Path(name)
     if given.is_file():
         return given
-    kept = settings.data_dir / FOLDER / f"{name}.json"
+    kept = settings.data_dir / FOLDER / f"{name.removesuffix('.json')}.json"
     if kept.is_file():
         return kept
     raise ConfigError(
@@ -324,11 +345,11 @@ def _path(settings: Settings, name: str) -> Path:
     )
 
 
-def _stores(settings: Settings, exchange: str | None) -> Stores:
+def _stores(settings: Settings) -> Stores:
     from velas.registry import open_store
 
     @cache
-    def store(name: str | None) -> Any:
-        return open_store(settings, exchange_name=name or exchange)
+    def store(exchange: str) -> Any:
+        return open_store(settings, exchange_name=exchange)
 
     return store

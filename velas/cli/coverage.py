@@ -13,6 +13,7 @@ from velas.cli.outfile import check_out
 from velas.cli.output import count, emit_json, many, write
 from velas.cli.readable import Outcome, read_each, tell_unreadable
 from velas.cli.session import Shelf, chosen, nothing_stored, open_shelf, settings_of
+from velas.errors import ConfigError
 
 if TYPE_CHECKING:
     from velas.coverage import DayCounts
@@ -53,8 +54,10 @@ def command(
     settings = settings_of(common)
     with open_shelf(settings) as shelf:
         series = chosen(shelf.store.series(), symbols, intervals)
+        if out is not None and not series:
+            raise ConfigError(nothing_stored(settings))
         read = read_each(series, lambda one: count_series(shelf, one))
-    if out is not None and read:
+    if out is not None:
         save_page(out, settings.exchange, read)
     if common.as_json:
         emit_json({"series": [_document(settings.exchange, one) for one in read]})

@@ -208,7 +208,7 @@ def _backtest(settings: Settings, tell: _Teller) -> BacktestTold:
     from velas.cli.demo_backtest import play_backtest
 
     tell("\n7. A backtest over what was downloaded, and pictures of it.")
-    tell("   $ velas backtests; velas plot BTCUSDT 1h --out chart.png\n")
+    tell("   (of the commands: velas backtests, velas plot, velas coverage)\n")
     return play_backtest(settings)
 
 
@@ -318,7 +318,7 @@ def _end(told: _Told, settings: Settings, elapsed_s: float, tell: _Teller, *, ke
     if told.backtest is not None:
         tell_backtest(told.backtest, settings, tell, kept=kept)
     if kept:
-        tell(f"Look at it: velas --data-dir {settings.data_dir} stats")
+        tell(f"Look at them: velas --data-dir {settings.data_dir} stats (or backtests)")
     else:
         tell("The files lay in a temporary folder and are gone; --keep keeps them.")
     verdict = "All is well" if told.ok else "SOMETHING IS WRONG"

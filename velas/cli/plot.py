@@ -83,13 +83,22 @@ def _read(shelf: Shelf, series: SeriesId, start_ms: int | None, end_ms: int | No
         times = shelf.store.load(symbol, interval, end_ms=end_ms, columns=("timestamp",))
         start_ms = int(times["timestamp"].iloc[-_LAST:].min()) if len(times) else None
     frame = shelf.store.load(symbol, interval, start_ms=start_ms, end_ms=end_ms, columns=_COLUMNS)
+    gaps = _within(explained_gaps(shelf, series), interval, start_ms, end_ms)
     if frame.empty:
-        stats = shelf.store.get_stats(symbol, interval)
-        raise ConfigError(
-            f"{series}: no candles in that range; stored are those from "
-            f"{moment(stats.first_ms)} to {moment(stats.last_ms)} UTC"
-        )
-    return _View(series, frame, _within(explained_gaps(shelf, series), interval, start_ms, end_ms))
+        raise ConfigError(_nothing(shelf, series, gaps))
+    return _View(series, frame, gaps)
+
+
+def _nothing(shelf: Shelf, series: SeriesId, gaps: list[Gap]) -> str:
+    if gaps:
+        own = all(gap.reason == "venue" for gap in gaps)
+        words = "the venue itself has none" if own else "they are missing (`velas gaps`)"
+        return f"{series}: no candles in that range: {words}"
+    stats = shelf.store.get_stats(series.symbol, series.interval)
+    return (
+        f"{series}: no candles in that range; stored are those from "
+        f"{moment(stats.first_ms)} to {moment(stats.last_ms)} UTC"
+    )
 
 
 def _within(gaps: list[Gap], interval: str, start_ms: int | None, end_ms: int | None) -> list[Gap]:
