@@ -10,7 +10,7 @@ import pandas as pd
 from velas import frames
 from velas.errors import FrameError
 from velas.interval import Interval
-from velas_backtrader._times import to_ms
+from velas_backtrader._times import are_ms, to_ms
 
 __all__ = ["SPELLINGS", "to_candles"]
 
@@ -51,7 +51,7 @@ def to_candles(frame: pd.DataFrame, interval: Interval) -> pd.DataFrame:
         FrameError: two columns may be the same one, one is missing, or times are not
             unambiguous (see `to_ms`).
     """
-    if tuple(frame.columns) == frames.COLUMNS and frame["timestamp"].dtype == "int64":
+    if tuple(frame.columns) == frames.COLUMNS and are_ms(frame["timestamp"], frame["close_time"]):
         return _numbered(frames.coerce(frame, interval))
     places = _places(frame.columns)
     columns: dict[str, object] = {}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from velas.errors import FrameError
 
-__all__ = ["to_ms"]
+__all__ = ["are_ms", "to_ms"]
 
 # what an epoch number may be: from 2009, before which nothing was traded, to 2100
 _FIRST_S, _LAST_S = 1_230_768_000, 4_102_444_800
@@ -49,6 +49,16 @@ def to_ms(values: pd.Series, *, floor: bool = False) -> Ints:
     if pd.api.types.is_any_real_numeric_dtype(kind) or _holds_integers(values):
         return _of_numbers(values, floor=floor)
     return _of_objects(values, floor=floor)
+
+
+def are_ms(*columns: pd.Series) -> bool:
+    """Return whether columns are what `to_ms` returns already."""
+    return all(
+        column.dtype == np.int64
+        and (column >= _FIRST_S * 1000).all()
+        and (column < _LAST_S * 1000).all()
+        for column in columns
+    )
 
 
 def _holds_integers(values: pd.Series) -> bool:

@@ -37,6 +37,24 @@ def test_own_frame_with_another_index_is_numbered_anew() -> None:
     same(indexed, FRAME)
 
 
+@pytest.mark.parametrize("unit", [10**3, 10**6])
+def test_own_frame_in_another_unit_is_told_by_its_magnitude(unit: int) -> None:
+    finer = FRAME.assign(
+        timestamp=FRAME["timestamp"] * unit, close_time=FRAME["close_time"] * unit + unit - 1
+    )
+    same(finer, FRAME)
+    same(finer.assign(timestamp=FRAME["timestamp"]), FRAME)
+
+
+@pytest.mark.parametrize("column", ["timestamp", "close_time"])
+@pytest.mark.parametrize(("factor", "unit"), [(10**3, "us"), (10**-3, "s")])
+def test_own_frame_of_two_units_is_refused(column: str, factor: float, unit: str) -> None:
+    mixed = FRAME.copy()
+    mixed.loc[3:, column] = (mixed.loc[3:, column] * factor).astype("int64")
+    with pytest.raises(FrameError, match=rf"{column}.* {unit}.*one unit for all rows"):
+        to_candles(mixed, MINUTE)
+
+
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_every_known_spelling_in_any_case_is_found(data: st.DataObject) -> None:
