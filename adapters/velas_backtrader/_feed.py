@@ -15,6 +15,7 @@ from velas.interval import Interval
 from velas.protocols import Store
 from velas.stream import Stream
 from velas_backtrader._checks import Integrity, Series, policy_of
+from velas_backtrader._grid import Grid
 from velas_backtrader._library import UNBOUNDED
 from velas_backtrader._lines import columns_of, timeframe_of
 from velas_backtrader._lineset import CandleLines
@@ -244,6 +245,7 @@ class CandleData(CandleLines):
 
     def _take_timeframe(self) -> None:
         timeframe, compression = timeframe_of(self.interval)
+        self.grid = Grid(timeframe, compression, self.interval.name)
         if self.p.timeframe is None:
             self.p.timeframe = timeframe
         if self.p.compression is None:

@@ -60,8 +60,8 @@ class CandleResampler(Resampler):  # type: ignore[misc]
     """
 
     def __init__(self, data: Any) -> None:
+        self._grid = _regridded(data, self.p)
         super().__init__(data)
-        self._grid = Grid(self.p.timeframe, self.p.compression)
         self._growing = _Growing(data)
         self._delivered = -math.inf
 
@@ -109,8 +109,8 @@ class CandleReplayer(Replayer):  # type: ignore[misc]
     """Shows a longer candle as it grows, bar by bar."""
 
     def __init__(self, data: Any) -> None:
+        self._grid = _regridded(data, self.p)
         super().__init__(data)
-        self._grid = Grid(self.p.timeframe, self.p.compression)
         self._growing = _Growing(data)
 
     def restart(self) -> None:
@@ -131,6 +131,13 @@ class CandleReplayer(Replayer):  # type: ignore[misc]
 
     def check(self, data: Any, _forcedata: Any = None) -> None:
         """Do nothing: a candle grows by its bars alone."""
+
+
+def _regridded(data: Any, params: Any) -> Grid:
+    grid = Grid(params.timeframe, params.compression)
+    grid.check_made_of(data.grid)
+    data.grid = grid
+    return grid
 
 
 def _values(data: Any) -> list[float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from velas_backtrader._fills import fill_forward
 from velas_backtrader._filters import CandleReplayer, CandleResampler
+from velas_backtrader._grid import Grid
 from velas_backtrader._library import UNBOUNDED, AbstractDataBase
 from velas_backtrader._lines import MORE_LINES
 
@@ -19,6 +20,7 @@ class CandleLines(AbstractDataBase):  # type: ignore[misc]
     """Lines of candles that can be viewed, resampled, replayed and kept short."""
 
     lines: Any = MORE_LINES
+    grid: Grid  # the slots that its candles fill
 
     def start(self) -> None:
         """Begin with the first bar."""
@@ -100,6 +102,7 @@ class CandleView(CandleLines):
     def __init__(self) -> None:
         self.data = self.p.dataname
         self._dataname = self.data._dataname
+        self.grid = self.data.grid
         for name in ("sessionstart", "sessionend", "timeframe", "compression"):
             setattr(self.p, name, getattr(self.data.p, name))
 

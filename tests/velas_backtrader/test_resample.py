@@ -195,6 +195,64 @@ def test_grid_refuses_ticks() -> None:
         Grid(bt.TimeFrame.Ticks, 1)
 
 
+M, D = bt.TimeFrame.Minutes, bt.TimeFrame.Days
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "compression", "words"),
+    [
+        (M, 2_880, ["compression=2880", "divides 1440", "timeframe=Days, compression=2"]),
+        (M, 2_000, ["compression=2000", "Days, Weeks, Months or Years"]),
+        (M, 7, ["Minutes, compression=7", "divides 1440; expected: 6 or 8"]),
+        (bt.TimeFrame.Seconds, 7, ["Seconds, compression=7", "divides 86400; expected: 6 or 8"]),
+        (M, 0, ["compression=0", "1 or more"]),
+        (M, -5, ["compression=-5", "1 or more"]),
+        (D, 1.5, ["compression=1.5", "1 or more"]),
+    ],
+)
+def test_grid_refuses_what_no_venue_has(timeframe: int, compression: int, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Grid(timeframe, compression)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["resampledata", "replaydata"])
+@pytest.mark.parametrize(
+    ("short", "timeframe", "compression", "choice"),
+    [
+        ("1h", M, 15, "Minutes with a multiple of 60 that divides 1440"),
+        ("1h", M, 90, "divides 1440"),
+        ("1h", M, 80, "a multiple of 60"),
+        ("1m", bt.TimeFrame.Seconds, 30, "a multiple of 1 that divides 1440, or"),
+        ("1d", M, 60, "timeframe=Days, Weeks, Months or Years"),
+        ("3d", D, 4, "a multiple of 3"),
+        ("3d", bt.TimeFrame.Weeks, 1, "timeframe=Days with a multiple of 3"),
+        ("1w", D, 14, "timeframe=Weeks"),
+        ("1w", bt.TimeFrame.Months, 1, "timeframe=Weeks"),
+        ("1M", bt.TimeFrame.Weeks, 8, "timeframe=Months with"),
+    ],
+)
+def test_candles_that_whole_ones_do_not_fill_are_refused(
+    how: str, short: str, timeframe: int, compression: int, choice: str
+) -> None:
+    first = Interval(short).ceil(START)
+    data = CandleData(candles(9, short, start_ms=first), "BTCUSDT", short)
+    cerebro = bt.Cerebro()
+    with pytest.raises(ConfigError) as caught:
+        getattr(cerebro, how)(data, timeframe=timeframe, compression=compression)
+    for word in [f"compression={compression}: ", f"whole candles of {short}", choice]:
+        assert word in str(caught.value)
+
+
+def test_candles_of_resampled_ones_are_made_of_whole_ones_too() -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(CandleData(FRAMES["1m"].head(600), "BTCUSDT", "1m"))
+    hours = cerebro.resampledata(cerebro.datas[0], timeframe=M, compression=60)
+    with pytest.raises(ConfigError, match="whole candles of"):
+        cerebro.resampledata(hours, timeframe=M, compression=15)
+
+
 @pytest.mark.parametrize("modes", [{"preload": False}, {"exactbars": 1}], ids=str)
 def test_view_that_is_resampled_bar_by_bar_has_the_same_candles(modes: dict[str, Any]) -> None:
     frame = FRAMES["1m"].head(400)
