@@ -5,35 +5,48 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from velas_backtrader._dates import ms_of
 from velas_backtrader._grid import Grid
 from velas_backtrader._library import Replayer, Resampler
 
 __all__ = ["CandleReplayer", "CandleResampler"]
 
 _SUMS = ("volume", "quote_volume", "trades", "taker_buy_base", "taker_buy_quote")
-_FIRSTS = ("open", "timestamp")
+_FIRSTS = ("open", "timestamp", "close_time")
 _A_MOMENT = 1e-6  # days
 
 
 class _Growing:
     """A longer candle as far as it has come; values in the order of a feed's lines."""
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, grid: Grid) -> None:
         names = data.getlinealiases()
+        self._grid = grid
         self._places = {name: place for place, name in enumerate(names)}
-        self._sums = [self._places[name] for name in _SUMS if name in self._places]
-        self._firsts = [self._places[name] for name in _FIRSTS if name in self._places]
+        self._sums = [self._places[name] for name in _SUMS]
+        self._firsts = [self._places[name] for name in _FIRSTS]
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all bars."""
         self.values: list[float] = []
         self.end = math.inf
+        self._fragment = math.nan  # the end of the slot that the series begins within
+        self._is_first = True
 
     @property
     def is_open(self) -> bool:
         return bool(self.values)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the series has begun before the candle; what it lacks later is its gap."""
+        return self.end != self._fragment
+
     def add(self, values: list[float], end: float) -> None:
         """Take the next bar, of the slot that ends at `end`."""
         if not self.values or end != self.end:
-            self.values, self.end = values, end
+            self._begin(values, end)
             return
         before, self.values = self.values, values
         high, low = self._places["high"], self._places["low"]
@@ -50,24 +63,34 @@ class _Growing:
         values[self._places["datetime"]] = self.end
         return values
 
+    def _begin(self, values: list[float], end: float) -> None:
+        self.values, self.end = values, end
+        open_ms = self._grid.open_of(end)
+        if self._is_first and values[self._places["timestamp"]] > open_ms:
+            self._fragment = end
+        self._is_first = False
+        values[self._places["timestamp"]] = open_ms
+        values[self._places["close_time"]] = ms_of(end) - 1
+
 
 class CandleResampler(Resampler):  # type: ignore[misc]
     """Makes longer candles of bars that are known by their end.
 
     A candle is delivered with the bar that ends it, or, where that one is missing, with
-    whatever comes next; one that is not over when the data are is not delivered. The wall
-    clock decides nothing: the last bar of an hour comes after the hour.
+    whatever comes next. One that has begun before the first bar is not delivered, nor is
+    one that is not over when the data are. The wall clock decides nothing: the last bar of
+    an hour comes after the hour.
     """
 
     def __init__(self, data: Any) -> None:
         self._grid = _regridded(data, self.p)
         super().__init__(data)
-        self._growing = _Growing(data)
+        self._growing = _Growing(data, self._grid)
         self._delivered = -math.inf
 
     def restart(self) -> None:
         """Forget what an earlier run has left."""
-        self._growing.values = []
+        self._growing.restart()
         self._delivered = -math.inf
 
     def __call__(self, data: Any, fromcheck: bool = False, forcedata: Any = None) -> bool:
@@ -101,21 +124,23 @@ class CandleResampler(Resampler):  # type: ignore[misc]
         return max(end, self._growing.end) if self._growing.is_open else end
 
     def _deliver(self, data: Any) -> None:
-        self._delivered = self._growing.end
-        data._add2stack(self._growing.take())
+        growing = self._growing
+        self._delivered, candle = growing.end, growing.take()
+        if growing.is_whole:
+            data._add2stack(candle)
 
 
 class CandleReplayer(Replayer):  # type: ignore[misc]
-    """Shows a longer candle as it grows, bar by bar."""
+    """Shows a longer candle as it grows, bar by bar; not one begun before the first bar."""
 
     def __init__(self, data: Any) -> None:
         self._grid = _regridded(data, self.p)
         super().__init__(data)
-        self._growing = _Growing(data)
+        self._growing = _Growing(data, self._grid)
 
     def restart(self) -> None:
         """Forget what an earlier run has left."""
-        self._growing.values = []
+        self._growing.restart()
 
     def __call__(self, data: Any, fromcheck: bool = False, forcedata: Any = None) -> bool:
         """Let a bar that begins a candle stay; put others in the place of the one before."""
@@ -123,6 +148,9 @@ class CandleReplayer(Replayer):  # type: ignore[misc]
         end = self._grid.end_of(now)
         goes_on = growing.is_open and end == growing.end
         growing.add(_values(data), end)
+        if not growing.is_whole:
+            data.backwards()
+            return True
         data._tick_fill(force=True)
         if goes_on:
             data.backwards(force=True)

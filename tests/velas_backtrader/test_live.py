@@ -125,11 +125,12 @@ def test_several_feeds_of_one_series_each_have_their_own_start() -> None:
     assert opens(other) == opens(one)[10:]
 
 
+@pytest.mark.parametrize("late", [0, 2])  # minutes after one of five has begun
 @pytest.mark.parametrize("clone", [True, False])
-def test_resampled_live_candles_are_those_of_the_venue(clone: bool) -> None:
+def test_resampled_live_candles_are_those_of_the_venue(clone: bool, late: int) -> None:
     venue = Venue(seconds=10 * 60 + 5)
     source = live(venue)
-    start = Interval("5m").floor(NOW - 60 * MINUTE)
+    start = Interval("5m").floor(NOW - 60 * MINUTE) + late * MINUTE
     cerebro = bt.Cerebro(stdstats=False)
     datas = [CandleData(source, symbol, "1m", start_ms=start) for symbol in ("BTCUSDT", "ETHUSDT")]
     if clone:
@@ -141,7 +142,7 @@ def test_resampled_live_candles_are_those_of_the_venue(clone: bool) -> None:
     cerebro.addstrategy(Witness)
     cerebro.run()
     for data, symbol in zip(made, venue.symbols, strict=True):
-        truth = venue.frame(symbol, "5m", start, NOW + 10 * MINUTE)
+        truth = venue.frame(symbol, "5m", Interval("5m").ceil(start), NOW + 10 * MINUTE)
         assert opens(data) == truth["timestamp"].tolist()
         assert list(data.lines.close.array) == truth["close"].tolist()
         assert list(data.lines.trades.array) == truth["trades"].tolist()

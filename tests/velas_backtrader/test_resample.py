@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import backtrader as bt
@@ -29,8 +30,13 @@ CASES = [
     ("1d", "1w"),
     ("1d", "1M"),
 ]
+LENGTHS = {"5m": 300_000, "1h": 3_600_000, "1d": DAY}
 NAMES = ("timestamp", "open", "high", "low", "close", "trades", "close_time")
 SUMS = ("volume", "quote_volume", "taker_buy_base", "taker_buy_quote")
+
+
+ONE_O_CLOCK = dt.datetime(2024, 1, 1, 1, 30)
+MODES: list[dict[str, Any]] = [{}, {"preload": False}, {"runonce": False}, {"exactbars": 1}]
 
 
 class Bars(bt.Strategy):  # type: ignore[misc]
@@ -97,7 +103,8 @@ def test_holes_at_the_edges_join_no_candles(long: str, clone: bool) -> None:
     holed = frame.drop(index=cuts).reset_index(drop=True)
     got = pd.DataFrame(resampled(holed, "1m", long, clone=clone).rows)
     expected = longer(holed, long)
-    expected = expected[expected["close_time"] % 60_000 == 59_999].reset_index(drop=True)
+    assert got["timestamp"].tolist() == expected["timestamp"].tolist()
+    assert got["close_time"].tolist() == (expected["timestamp"] + LENGTHS[long] - 1).tolist()
     assert got["open"].tolist() == expected["open"].tolist()
     assert got["close"].tolist() == expected["close"].tolist()
     assert got["trades"].tolist() == expected["trades"].tolist()
@@ -106,6 +113,70 @@ def test_holes_at_the_edges_join_no_candles(long: str, clone: bool) -> None:
 def test_candle_that_is_not_over_is_not_delivered() -> None:
     frame = FRAMES["1m"].head(150)
     assert len(resampled(frame, "1m", "1h", clone=True).rows) == 2
+
+
+@pytest.mark.parametrize("clone", [True, False])
+@pytest.mark.parametrize(
+    ("short", "long", "first"),
+    [("1m", "4h", 181), ("1m", "5m", 4), ("1h", "1d", 7), ("1h", "1w", 25), ("1h", "1M", 1)],
+)
+def test_candle_that_began_before_the_first_bar_is_not_delivered(
+    short: str, long: str, first: int, clone: bool
+) -> None:
+    frame = FRAMES[short].iloc[first : first + 1_500]
+    check(resampled(frame, short, long, clone=clone), longer(frame, long), long)
+
+
+@pytest.mark.parametrize("modes", MODES[1:], ids=str)
+@pytest.mark.parametrize("clone", [True, False])
+def test_candle_that_began_before_the_first_bar_is_delivered_in_no_mode(
+    clone: bool, modes: dict[str, Any]
+) -> None:
+    frame = FRAMES["1m"].iloc[44:260]
+    check(resampled(frame, "1m", "1h", clone=clone, **modes), longer(frame, "1h"), "1h")
+
+
+@pytest.mark.parametrize("how", [{"start_ms": START + 3_600_000}, {"fromdate": ONE_O_CLOCK}])
+def test_range_that_begins_within_a_candle_does_not_deliver_it(how: dict[str, Any]) -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+    data = CandleData(FRAMES["1h"].head(20), "BTCUSDT", "1h", **how)
+    cerebro.resampledata(data, timeframe=bt.TimeFrame.Minutes, compression=240)
+    cerebro.addstrategy(Bars)
+    rows = cerebro.run()[0].rows
+    assert [int(one["timestamp"] - START) // 3_600_000 for one in rows] == [4, 8, 12, 16]
+
+
+@pytest.mark.parametrize("modes", MODES, ids=str)
+@pytest.mark.parametrize("clone", [True, False])
+def test_replay_shows_no_candle_that_began_before_the_first_bar(
+    clone: bool, modes: dict[str, Any]
+) -> None:
+    frame = FRAMES["1m"].iloc[58:123]
+
+    class Shown(bt.Strategy):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rows: list[tuple[float, ...]] = []
+
+        def next(self) -> None:
+            data = self.datas[-1]
+            if len(data):
+                self.rows.append((len(data), data.timestamp[0], data.open[0], data.close_time[0]))
+
+        prenext = next
+
+    cerebro = bt.Cerebro(stdstats=False, **modes)
+    data = CandleData(frame, "BTCUSDT", "1m")
+    if clone:
+        cerebro.adddata(data)
+    cerebro.replaydata(data, timeframe=bt.TimeFrame.Minutes, compression=60)
+    cerebro.addstrategy(Shown)
+    rows = cerebro.run()[0].rows
+    hour = 3_600_000
+    assert rows == [
+        (number, START + number * hour, frame["open"][number * 60], START + (number + 1) * hour - 1)
+        for number in (1, 2)
+        for _ in range(60 if number == 1 else 3)
+    ]
 
 
 @pytest.mark.parametrize("clone", [True, False])
