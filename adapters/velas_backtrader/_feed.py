@@ -60,6 +60,7 @@ class CandleData(CandleLines):
 
     _live: LiveCandles | None = None
     _is_running = False
+    _was_connected = False
 
     def __init__(
         self,
@@ -208,8 +209,7 @@ class CandleData(CandleLines):
             self.put_notification(self.DISCONNECTED)
             return False
         self._tell_states(live)
-        if self._laststatus in (self.UNKNOWN, self.DISCONNECTED):
-            self.put_notification(self.CONNECTED)
+        self._tell_connected()
         is_newest = bar.newest and live.is_last(bar)
         self.put_notification(self.LIVE if is_newest else self.DELAYED)
         for line, value in zip(self.itersize(), bar.row, strict=True):
@@ -222,8 +222,14 @@ class CandleData(CandleLines):
                 self.put_notification(self.DISCONNECTED)
             elif state == "delayed":
                 self.put_notification(self.DELAYED)
-            elif self._laststatus in (self.UNKNOWN, self.DISCONNECTED):
-                self.put_notification(self.CONNECTED)
+            else:
+                self._tell_connected()
+
+    def _tell_connected(self) -> None:
+        # a series may be late before it has ever been connected
+        if self._laststatus == self.DISCONNECTED or not self._was_connected:
+            self._was_connected = True
+            self.put_notification(self.CONNECTED)
 
     def _played(self, source: object, within: Range) -> pd.DataFrame:
         series = Series(self.symbol, self.interval)

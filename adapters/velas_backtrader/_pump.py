@@ -130,11 +130,14 @@ class _Ear:
 
     def _tell_late(self, patience_ms: int) -> None:
         latest_ms = self._clock.now_ms() - patience_ms
+        is_starting = latest_ms <= self._begun_ms  # links may be to come
         for key, interval, reached_ms in self._handover.update(lambda one: list(one.reached())):
             if interval.next_open(reached_ms) > latest_ms:
                 self._late.pop(key, None)
                 continue
-            state: State = "delayed" if self._linked(key) else "disconnected"
+            links = self._links_of(key)
+            is_linked = any(links) or (is_starting and not links)
+            state: State = "delayed" if is_linked else "disconnected"
             if self._late.get(key) != state:
                 self._late[key] = state
                 self._handover.tell(key, state)
@@ -163,8 +166,9 @@ class _Ear:
         if is_up:
             self._handover.connected(carried)
 
-    def _linked(self, key: Key) -> bool:
-        return any(
-            is_up and (not self._carried[name] or key in self._carried[name])
+    def _links_of(self, key: Key) -> Sequence[bool]:
+        return [
+            is_up
             for name, is_up in self._links.items()
-        )
+            if not self._carried[name] or key in self._carried[name]
+        ]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from btkit import Witness, played
 from btlive import START, Venue, live
+from fastforward import run_fast
 
 import velas
+from velas.status import Connected, Disconnected
 from velas.testing import LoopClock, SocketFault, StandInVenue
 from velas_backtrader import CandleData, LiveCandles
+from velas_backtrader._align import Alignment
+from velas_backtrader._handover import Handover
+from velas_backtrader._pump import key_of, pump
 
 MINUTE = 60_000
 NOW = START // MINUTE * MINUTE
@@ -49,6 +56,60 @@ def test_history_is_delayed_and_the_newest_candle_live() -> None:
         ("LIVE", 10),
         ("DISCONNECTED", 12),
     ]
+
+
+def test_slow_start_is_delayed_and_no_broken_connection() -> None:
+    venue = Venue(seconds=200, options={"latency_s": 6.0})
+    told = [one[0] for one in heard(venue, "BTCUSDT", start_ms=NOW - 1_500 * MINUTE).of("BTC")]
+    assert told[0] == "DELAYED"
+    assert told[-2:] == ["LIVE", "DISCONNECTED"]  # the end
+    assert told.count("DISCONNECTED") == told.count("CONNECTED") == 1
+
+
+class Scripted:
+    """A stream that says what it is told to, each after so many seconds."""
+
+    def __init__(self, *script: tuple[float, Any]) -> None:
+        self.clock = LoopClock(start_ms=START)
+        self._script = script
+
+    def subscribe(self, *args: Any, **options: Any) -> None:
+        pass
+
+    async def events(self) -> AsyncIterator[Any]:
+        for delay_s, event in self._script:
+            await self.clock.sleep(delay_s)
+            if event is not None:
+                yield event
+
+
+UP = Connected(at_ms=START, connection="ws")
+DOWN = Disconnected(at_ms=START, connection="ws", reason="away")
+
+
+@pytest.mark.parametrize(
+    ("script", "states"),
+    [
+        ([(35, None)], ["delayed"]),
+        ([(100, None)], ["delayed", "disconnected"]),
+        ([(20, UP), (80, None)], ["delayed", "connected"]),
+        ([(20, UP), (50, DOWN), (20, None)], ["delayed", "connected", "disconnected"]),
+        ([(2, DOWN), (10, None)], ["disconnected"]),
+    ],
+)
+def test_series_that_is_late_is_disconnected_without_a_link_only(
+    script: list[tuple[float, Any]], states: list[str]
+) -> None:
+    @asynccontextmanager
+    async def opener() -> Any:
+        yield Scripted(*script)
+
+    alignment = Alignment()
+    key = key_of("BTC/USDT", "1m")
+    alignment.add(key, NOW - 60 * MINUTE, settled=True, history=None)
+    handover = Handover(alignment, lockstep=False)
+    run_fast(pump(opener, [], handover, 40.0))
+    assert handover.states(key) == states
 
 
 def test_without_history_the_first_candle_is_live() -> None:
