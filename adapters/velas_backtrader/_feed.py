@@ -22,6 +22,7 @@ from velas_backtrader._lineset import CandleLines
 from velas_backtrader._live import LiveCandles
 from velas_backtrader._pump import key_of
 from velas_backtrader._source import Range, Shelf, from_frame, from_shelf, range_of
+from velas_backtrader._zones import zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,6 +161,8 @@ class CandleData(CandleLines):
     def start(self) -> None:
         """Begin with the first bar."""
         super().start()
+        if not isinstance(self._env.p.tz, int):  # one of a data's number
+            self._env.p.tz = zone_of(self._env.p.tz)
         if self._live is not None:
             self._laststatus = self.UNKNOWN
             self._qcheck = self.p.qcheck  # the old way of cerebro does not set it
@@ -256,6 +259,7 @@ class CandleData(CandleLines):
             self.p.timeframe = timeframe
         if self.p.compression is None:
             self.p.compression = compression
+        zone_of(self.p.tz)
         if self.p.tzinput is not None:
             raise ConfigError(f"tzinput {self.p.tzinput!r}: candles are in UTC; `tz` shows others")
 

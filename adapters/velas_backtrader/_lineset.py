@@ -9,6 +9,7 @@ from velas_backtrader._filters import CandleReplayer, CandleResampler
 from velas_backtrader._grid import Grid
 from velas_backtrader._library import UNBOUNDED, AbstractDataBase
 from velas_backtrader._lines import MORE_LINES
+from velas_backtrader._zones import zone_of
 
 __all__ = ["CandleLines", "CandleView"]
 
@@ -31,6 +32,9 @@ class CandleLines(AbstractDataBase):  # type: ignore[misc]
         for one, _, _ in self._filters:
             if isinstance(one, CandleResampler | CandleReplayer):
                 one.restart()
+
+    def _gettz(self) -> Any:
+        return zone_of(self.p.tz)
 
     def clone(self, **params: Any) -> CandleView:
         """Return a view of this feed that can be resampled on its own."""
