@@ -48,7 +48,15 @@ class CandleData(CandleLines):
     but the last of duplicates, and warn.
 
     Other arguments are backtrader's (``name``, ``fromdate``, ``tz`` ...); timeframe and
-    compression are the interval's.
+    compression are the interval's. ``fromdate`` and ``todate``, by the clock of ``tz``, are
+    compared with the end of a bar and both count.
+
+    A bar that ends at midnight has the date of the day after its own, and analyzers that
+    go by the calendar (``TimeReturn``) count it there:
+    ``Cerebro(tz=datetime.timezone(-datetime.timedelta(milliseconds=1)))`` keeps it in its
+    own. ``Order.Close`` finds the day's last bar with ``sessionend=datetime.time(0)``; of
+    daily bars it is the next day's close, so take a market order. The day a bar is of is
+    that of its ``timestamp``.
 
     Raises:
         ConfigError: an argument is none, or the range is inverted.
