@@ -14,9 +14,10 @@ from velas.errors import ConfigError
 from velas.interval import Interval
 from velas.protocols import Store
 from velas.stream import Stream
+from velas.symbols import series_key
 from velas_backtrader._checks import Integrity, Series, policy_of
 from velas_backtrader._grid import Grid
-from velas_backtrader._library import UNBOUNDED
+from velas_backtrader._library import UNBOUNDED, TimeFrame
 from velas_backtrader._lines import columns_of, timeframe_of
 from velas_backtrader._lineset import CandleLines
 from velas_backtrader._live import LiveCandles
@@ -82,6 +83,7 @@ class CandleData(CandleLines):
         integrity: Integrity = "raise",
     ) -> None:
         super().__init__()
+        series_key(symbol)  # raises for what cannot name a series
         self.symbol = symbol
         self.interval = Interval.of(interval)
         self._name = self.p.name or f"{symbol} {self.interval}"
@@ -267,6 +269,13 @@ class CandleData(CandleLines):
             self.p.timeframe = timeframe
         if self.p.compression is None:
             self.p.compression = compression
+        chosen = Grid(self.p.timeframe, self.p.compression)
+        if not chosen.is_like(self.grid):
+            raise ConfigError(
+                f"{chosen}: candles of {self.interval} are timeframe="
+                f"{TimeFrame.TName(timeframe)}, compression={compression}; leave both out "
+                "(cerebro.resampledata makes longer ones)"
+            )
         zone_of(self.p.tz)
         if self.p.tzinput is not None:
             raise ConfigError(f"tzinput {self.p.tzinput!r}: candles are in UTC; `tz` shows others")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from velas.errors import ConfigError
 from velas_backtrader._dates import ms_of
 from velas_backtrader._grid import Grid
 from velas_backtrader._library import Replayer, Resampler
@@ -162,6 +163,13 @@ class CandleReplayer(Replayer):  # type: ignore[misc]
 
 
 def _regridded(data: Any, params: Any) -> Grid:
+    for name, default in type(params)._getpairs().items():
+        value = getattr(params, name)
+        if name not in ("timeframe", "compression") and value != default:
+            raise ConfigError(
+                f"{name}={value!r}: candles lie on the venue's grid and have the time of their "
+                "end, nothing moves them; leave it out"
+            )
     grid = Grid(params.timeframe, params.compression)
     grid.check_made_of(data.grid)
     data.grid = grid

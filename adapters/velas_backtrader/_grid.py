@@ -56,6 +56,10 @@ class Grid:
     def __str__(self) -> str:
         return self._name
 
+    def is_like(self, other: Grid) -> bool:
+        """Return whether slots are the same, however they are named."""
+        return (self._unit, self._count) == (other._unit, other._count)
+
     def check_made_of(self, other: Grid) -> None:
         """Make sure that whole slots of the other fill each of these.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import weakref
 from array import array
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from enum import Enum
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -40,6 +42,12 @@ _JOIN_S = 30.0
 _BY_STREAM: weakref.WeakValueDictionary[int, LiveCandles] = weakref.WeakValueDictionary()
 
 
+class BySource(Enum):
+    """What depends on whether candles come from a venue or a recording."""
+
+    PATIENCE = "30 s, or no limit"
+
+
 class LiveCandles:
     """Live candles for backtrader: one thread, one event loop and one `velas.Stream`.
 
@@ -64,21 +72,19 @@ class LiveCandles:
         source: Settings | Stream | Opener,
         *,
         store: Store | None = None,
-        patience_s: float | None = -1.0,
+        patience_s: float | BySource | None = BySource.PATIENCE,
         lockstep: bool | None = None,
         clock: Clock | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         is_recording = isinstance(source, Settings) and source.exchange == "replay"
-        if patience_s is not None and patience_s < 0:
-            patience_s = None if is_recording else _PATIENCE_S
-        if patience_s == 0:
-            raise ConfigError("patience_s 0: expected seconds above 0, or None for no limit")
         self._shelf = None if store is None else Shelf(store)
         if isinstance(source, Settings) and not is_recording:
             self._shelf = Shelf(store, source) if store is not None else Shelf.of(source)
         self._opener = _opener(source, self._shelf, clock)
-        self._patience_s = patience_s
+        if isinstance(patience_s, BySource):
+            patience_s = None if is_recording else _PATIENCE_S
+        self._patience_s = _patience(patience_s)
         self._loop_factory = loop_factory
         self._alignment = Alignment()
         self._handover = Handover(
@@ -124,10 +130,17 @@ class LiveCandles:
         self._joined.append(data)
 
     def guard(self, cerebro: Any) -> None:
-        """See to it that a run leaves no stream behind, and is as a backtest would be."""
+        """See to it that a run leaves no stream behind, and is as a backtest would be.
+
+        Raises:
+            ConfigError: cerebro is to optimize, which takes many runs.
+        """
         if cerebro in self._guarded:
             return
         self._guarded.add(cerebro)
+        if cerebro._dooptimize:
+            _refuse_to_optimize()
+        cerebro.optstrategy = _refuse_to_optimize
         end_with_run(cerebro, self.stop)
         rest_the_broker(cerebro)
 
@@ -221,6 +234,21 @@ class LiveCandles:
                 since_ms = series.interval.next_open(block.opens[-1])
         self._alignment.add(key, since_ms, settled=True, history=block)
         return Want(series.symbol, series.interval, since_ms)
+
+
+def _patience(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, int | float) and value is not True and 0 < value < math.inf:
+        return float(value)
+    raise ConfigError(f"patience_s {value!r}: expected seconds above 0, or None for no limit")
+
+
+def _refuse_to_optimize(*_args: Any, **_options: Any) -> None:
+    raise ConfigError(
+        "optstrategy: live candles are for one run; optimize over stored ones "
+        "(CandleData.from_settings)"
+    )
 
 
 def _block(frame: pd.DataFrame, interval: Interval) -> Block:

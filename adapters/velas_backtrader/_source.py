@@ -19,6 +19,7 @@ from velas.settings import Settings
 from velas.symbols import near_matches, series_key
 from velas_backtrader._checks import Integrity, Series, judged, lacking
 from velas_backtrader._columns import to_candles
+from velas_backtrader._times import FIRST_MS, unit_of
 
 __all__ = ["Range", "Shelf", "explained", "from_frame", "from_shelf", "history", "range_of"]
 
@@ -180,8 +181,11 @@ def _ms(name: str, value: Any) -> int | None:
             f"{name} {value!r}: expected whole milliseconds since the epoch, UTC "
             "(velas.dates.parse_when reads dates)"
         ) from None
-    if not 0 <= ms < _FOREVER_MS:
+    if not FIRST_MS <= ms < _FOREVER_MS:
+        unit = unit_of(ms)
+        guess = f" (are these {'seconds' if unit == 's' else unit}?)" if unit else ""
         raise ConfigError(
-            f"{name} {ms}: expected milliseconds since the epoch, before the year 10000"
+            f"{name} {ms}: expected milliseconds since the epoch, from 2009 on and before the "
+            f"year 10000{guess}; None is as far as there are candles"
         )
     return ms

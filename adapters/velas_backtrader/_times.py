@@ -10,10 +10,11 @@ import pandas as pd
 
 from velas.errors import FrameError
 
-__all__ = ["are_ms", "to_ms"]
+__all__ = ["FIRST_MS", "are_ms", "to_ms", "unit_of"]
 
 # what an epoch number may be: from 2009, before which nothing was traded, to 2100
 _FIRST_S, _LAST_S = 1_230_768_000, 4_102_444_800
+FIRST_MS = _FIRST_S * 1000
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -49,6 +50,14 @@ def to_ms(values: pd.Series, *, floor: bool = False) -> Ints:
     if pd.api.types.is_any_real_numeric_dtype(kind) or _holds_integers(values):
         return _of_numbers(values, floor=floor)
     return _of_objects(values, floor=floor)
+
+
+def unit_of(number: int) -> str | None:
+    """Return the unit in which a number is a moment from 2009 to 2100, if there is one."""
+    for unit, per_second in _PER_SECOND.items():
+        if _FIRST_S * per_second <= number < _LAST_S * per_second:
+            return unit
+    return None
 
 
 def are_ms(*columns: pd.Series) -> bool:
@@ -92,14 +101,14 @@ def _of_numbers(values: pd.Series, *, floor: bool) -> Ints:
 
 
 def _unit(values: pd.Series, number: int) -> str:
-    for unit, per_second in _PER_SECOND.items():
-        if _FIRST_S * per_second <= number < _LAST_S * per_second:
-            return unit
-    raise _refused(
-        values,
-        f"{number} is no moment from 2009 to 2100",
-        "seconds, ms, us or ns since the epoch",
-    )
+    unit = unit_of(number)
+    if unit is None:
+        raise _refused(
+            values,
+            f"{number} is no moment from 2009 to 2100",
+            "seconds, ms, us or ns since the epoch",
+        )
+    return unit
 
 
 def _of_moments(values: pd.Series, moments: npt.NDArray[np.datetime64], *, floor: bool) -> Ints:

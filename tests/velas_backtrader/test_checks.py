@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,6 +128,11 @@ def test_bars_off_the_grid_are_played_and_over_an_interval_after_they_opened() -
         ({"start_ms": "2024-01-01"}, ["start_ms '2024-01-01'", "milliseconds", "parse_when"]),
         ({"end_ms": -1}, ["end_ms -1"]),
         ({"end_ms": True}, ["end_ms True"]),
+        ({"start_ms": START // 1000}, [f"start_ms {START // 1000}", "from 2009", "these seconds"]),
+        ({"start_ms": START * 1000}, [f"start_ms {START * 1000}", "these us"]),
+        ({"end_ms": 0}, ["end_ms 0", "from 2009"]),
+        ({"timeframe": bt.TimeFrame.Days}, ["timeframe=Days, compression=1: ", "of 1m", "leave"]),
+        ({"compression": 5}, ["timeframe=Minutes, compression=5: ", "of 1m", "resampledata"]),
         ({"integrity": "ignore"}, ["integrity 'ignore'", "'raise', 'warn', 'drop'"]),
         ({"tzinput": "Europe/Berlin"}, ["tzinput", "UTC"]),
     ],
@@ -136,6 +142,12 @@ def test_arguments_that_are_none(options: dict[str, Any], words: list[str]) -> N
         CandleData(FRAME, "BTCUSDT", "1m", **options)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("symbol", ["", None, "../x", "BTC USDT"])
+def test_symbols_that_are_none(symbol: Any) -> None:
+    with pytest.raises(ConfigError, match="symbol"):
+        CandleData(FRAME, symbol, "1m")
 
 
 def test_sources_that_are_none() -> None:

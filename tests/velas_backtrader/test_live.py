@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import _thread
 import gc
+import math
 import threading
 import warnings
 from contextlib import asynccontextmanager
@@ -301,12 +302,33 @@ def test_feeds_of_one_stream_share_its_thread() -> None:
         (lambda: CandleData(replayed(), "BTCUSDT", "1m", end_ms=NOW), "todate has"),
         (lambda: LiveCandles("binance_spot"), "source str: expected settings"),  # type: ignore[arg-type]
         (lambda: replayed(patience_s=0), "patience_s 0"),
+        (lambda: replayed(patience_s=-1.0), "patience_s -1.0: expected seconds above 0, or None"),
+        (lambda: replayed(patience_s=math.nan), "patience_s nan"),
+        (lambda: replayed(patience_s=math.inf), "patience_s inf"),
+        (lambda: replayed(patience_s="30"), "patience_s '30'"),
+        (lambda: replayed(patience_s=True), "patience_s True"),
         (lambda: LiveCandles(Venue(), clock=velas.clock.SYSTEM_CLOCK), "clock: only"),
     ],
 )
 def test_arguments_that_are_none(make: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         make()
+
+
+@pytest.mark.parametrize("first", ["data", "strategy"])
+def test_optimization_with_live_feeds_is_refused(first: str) -> None:
+    cerebro = bt.Cerebro(stdstats=False)
+
+    def optimize() -> None:
+        cerebro.optstrategy(Stopper, act=[1, 2])
+
+    def add() -> None:
+        cerebro.adddata(CandleData(replayed(), "BTCUSDT", "1m"))
+
+    before, after = (add, optimize) if first == "data" else (optimize, add)
+    before()
+    with pytest.raises(ConfigError, match="optstrategy: live candles are for one run"):
+        after()
 
 
 def test_settings_of_a_recording_store_nothing(tmp_path: Path) -> None:

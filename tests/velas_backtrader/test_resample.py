@@ -316,6 +316,19 @@ def test_candles_that_whole_ones_do_not_fill_are_refused(
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("how", ["resampledata", "replaydata"])
+@pytest.mark.parametrize("option", [{"rightedge": False}, {"boundoff": 1}, {"bar2edge": False}])
+def test_options_that_would_move_candles_are_refused(how: str, option: dict[str, Any]) -> None:
+    data = CandleData(FRAMES["1m"].head(10), "BTCUSDT", "1m")
+    with pytest.raises(ConfigError, match=f"{next(iter(option))}=.*venue's grid"):
+        getattr(bt.Cerebro(), how)(data, timeframe=M, compression=5, **option)
+
+
+def test_options_that_are_as_ever_are_none() -> None:
+    data = CandleData(FRAMES["1m"].head(10), "BTCUSDT", "1m")
+    bt.Cerebro().resampledata(data, timeframe=M, compression=5, rightedge=True, boundoff=0)
+
+
 def test_candles_of_resampled_ones_are_made_of_whole_ones_too() -> None:
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(CandleData(FRAMES["1m"].head(600), "BTCUSDT", "1m"))
