@@ -73,20 +73,21 @@ def from_frame(
 
     Raises:
         FrameError: the frame cannot be read unambiguously, has no candle in the range,
-            or fails as `judged` says.
+            or fails as `judged` says; a range that it does not fill has gaps at its edges.
     """
     candles = to_candles(frame, series.interval)
     if candles.empty:
         raise FrameError(f"{series}: the frame has no rows")
     opens = candles["timestamp"]
-    inside = opens >= (within.start_ms or 0) if within.start_ms is not None else opens == opens
+    inside = opens >= (within.start_ms or FIRST_MS)
     if within.end_ms is not None:
         inside &= opens < within.end_ms
     if not inside.any():
         there = f"{iso(int(opens.min()))} to {iso(int(opens.max()))}"
         raise FrameError(f"{series}: no candle {within}; the frame has those of {there}")
-    chosen = candles if inside.all() else candles[inside].reset_index(drop=True)
-    return judged(chosen, series, policy)
+    # a copy: whoever changes the frame afterwards does not change what is played
+    chosen = candles.copy() if inside.all() else candles[inside].reset_index(drop=True)
+    return judged(chosen, series, policy, start_ms=within.start_ms, end_ms=within.end_ms)
 
 
 def from_shelf(shelf: Shelf, series: Series, within: Range, policy: Integrity) -> pd.DataFrame:
@@ -163,8 +164,10 @@ def _nothing(store: Store, series: Series, within: Range) -> Exception:
     near = near_matches(series.symbol, names)
     guess = f" (did you mean {' or '.join(near[:3])}?)" if near else ""
     there = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+    fetch = f"`velas download --symbol {key} --interval {series.interval}` fetches them"
     return UnknownSymbol(
-        f"{series}: nothing is stored of {key}{guess}; stored are: {there or 'no candles at all'}",
+        f"{series}: nothing is stored of {key}{guess}; stored are: "
+        f"{there or f'no candles at all ({fetch})'}",
         near=near,
     )
 

@@ -83,7 +83,16 @@ def test_drop_that_leaves_nothing_is_an_error() -> None:
 
 
 def test_candles_without_a_fault_say_nothing() -> None:
-    assert CandleData(FRAME, "BTCUSDT", "1m").frame is FRAME
+    pd.testing.assert_frame_equal(CandleData(FRAME, "BTCUSDT", "1m").frame, FRAME)
+
+
+@pytest.mark.parametrize("extra", [{}, {"signal": 1.0}])
+def test_frame_that_is_changed_afterwards_changes_no_bar(extra: dict[str, float]) -> None:
+    frame = FRAME.head(3).assign(**extra)
+    data = CandleData(frame, "BTCUSDT", "1m")
+    frame.loc[1, "close"] = 1.0
+    assert played([data]).log[1][0][2] == FRAME["close"][1]
+    assert data.digest == velas.frames.digest(FRAME.head(3))
 
 
 @pytest.mark.parametrize(
@@ -196,13 +205,15 @@ def test_unknown_symbol_names_near_ones(store: ParquetStore) -> None:
 
 
 def test_empty_store_says_so(tmp_path: Path) -> None:
-    with pytest.raises(UnknownSymbol, match="no candles at all"):
+    with pytest.raises(UnknownSymbol, match=r"no candles at all.*download --symbol BTCUSDT --int"):
         CandleData(ParquetStore(tmp_path), "BTCUSDT", "1m")
 
 
-def test_range_that_a_store_does_not_fill_has_gaps_at_its_edges(store: ParquetStore) -> None:
-    with pytest.raises(FrameError, match="2 gaps of 11 candles"):
-        CandleData(store, "BTCUSDT", "1m", start_ms=START - 5 * MINUTE, end_ms=START + 306 * MINUTE)
+def test_range_that_is_not_filled_has_gaps_at_its_edges(store: ParquetStore) -> None:
+    wide = {"start_ms": START - 5 * MINUTE, "end_ms": START + 306 * MINUTE}
+    for source in (store, FRAME):
+        with pytest.raises(FrameError, match="2 gaps of 11 candles"):
+            CandleData(source, "BTCUSDT", "1m", **wide)  # type: ignore[arg-type]
 
 
 def test_holes_that_are_the_venues_own_are_no_fault(tmp_path: Path) -> None:
