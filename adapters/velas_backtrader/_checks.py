@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
 from typing import Literal, TypeAlias, get_args
 
 import attrs
@@ -17,15 +19,17 @@ from velas.errors import ConfigError, FrameError
 from velas.history.windows import explain
 from velas.interval import INTERVALS, Interval
 from velas.models import Gap
+from velas_backtrader._reasons import reason
 
 __all__ = ["Integrity", "IntegrityWarning", "Series", "judged", "lacking", "policy_of"]
 
 Integrity: TypeAlias = Literal["raise", "warn", "drop"]
 _LACKING = "not downloaded"
 _SHOWN = 3
+_OURS = ("velas_backtrader", "backtrader")
 _CHOICES = (
-    "integrity='warn' plays them as they are, integrity='drop' leaves out impossible bars and "
-    "all but the last of duplicates; `velas download` fills gaps"
+    "integrity='warn' plays them as they are, of duplicates the last; integrity='drop' leaves "
+    "out impossible bars, too; `velas download` fills gaps"
 )
 
 
@@ -51,10 +55,14 @@ class _Fault:
     what: str
     count: str
     places: Sequence[int]
+    reasons: Sequence[str] = ()  # of the places that are shown
 
     def __str__(self) -> str:
         more = f" and {len(self.places) - _SHOWN} more" if len(self.places) > _SHOWN else ""
-        return f"{self.count} ({', '.join(map(iso, self.places[:_SHOWN]))}{more})"
+        shown = [iso(place) for place in self.places[:_SHOWN]]
+        for at, why in enumerate(self.reasons):
+            shown[at] += f": {why}"
+        return f"{self.count} ({', '.join(shown)}{more})"
 
 
 def policy_of(value: object) -> Integrity:
@@ -100,7 +108,7 @@ def judged(
         end_ms=end_ms,
     )
     repeated = opens[:-1][np.diff(opens) == 0]
-    faults = _faults(holes, repeated, kept["timestamp"].to_numpy()[impossible])
+    faults = _faults(holes, repeated, kept[impossible])
     if faults:
         _tell(series, policy, faults)
     if policy == "drop" and impossible.any():
@@ -176,7 +184,7 @@ def _impossible(frame: pd.DataFrame, grid: Interval) -> npt.NDArray[np.bool_]:
 
 
 def _faults(
-    holes: Sequence[Gap], repeated: npt.NDArray[np.int64], impossible: npt.NDArray[np.int64]
+    holes: Sequence[Gap], repeated: npt.NDArray[np.int64], impossible: pd.DataFrame
 ) -> list[_Fault]:
     missing = sum(hole.missing for hole in holes)
     found = [
@@ -189,7 +197,8 @@ def _faults(
         _Fault(
             "impossible bars",
             _many(len(impossible), "impossible bar"),
-            [int(one) for one in impossible],
+            impossible["timestamp"].tolist(),
+            [reason(bar) for _, bar in impossible.head(_SHOWN).iterrows()],
         ),
     ]
     return [fault for fault in found if fault.places]
@@ -205,7 +214,19 @@ def _tell(series: Series, policy: Integrity, faults: Sequence[_Fault]) -> None:
         raise FrameError(f"{text}. {_CHOICES}")
     done: Callable[[str], str] = (_DROPPED if policy == "drop" else _PLAYED).__getitem__
     fate = ", ".join(done(fault.what) for fault in faults)
-    warnings.warn(f"{text}. {fate}", IntegrityWarning, stacklevel=2)
+    warnings.warn(f"{text}. {fate}", IntegrityWarning, stacklevel=_stacklevel())
+
+
+def _stacklevel() -> int:
+    # backtrader calls what makes a feed, so there is no fixed number of callers
+    level, frame = 0, sys._getframe(1)
+    while frame is not None and _root_of(frame) in _OURS:
+        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
+    return level + 1
+
+
+def _root_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 _DROPPED = {

@@ -45,8 +45,8 @@ class CandleData(CandleLines):
     candles on the venue's grid.
 
     `integrity` says what becomes of gaps, duplicates and impossible bars: ``raise`` an
-    error before the first bar; ``warn`` and play them; ``drop`` impossible bars and all
-    but the last of duplicates, and warn.
+    error before the first bar; ``warn`` and play them, of duplicates the last; ``drop``
+    impossible bars, too, and warn. A range that is not filled has gaps at its edges.
 
     Other arguments are backtrader's (``name``, ``fromdate``, ``tz`` ...); timeframe and
     compression are the interval's. ``fromdate`` and ``todate``, by the clock of ``tz``, are

@@ -36,7 +36,13 @@ def impossible() -> pd.DataFrame:
 FAULTS = [
     (HOLED, ["5 gaps of 8 candles", "2024-01-01T00:10:00Z", "and 2 more"]),
     (repeated(), ["1 duplicate (2024-01-01T00:20:00Z)"]),
-    (impossible(), ["2 impossible bars (2024-01-01T00:30:00Z, 2024-01-01T00:40:00Z)"]),
+    (
+        impossible(),
+        [
+            "2 impossible bars (2024-01-01T00:30:00Z: high 98.34 is below low 99.34, "
+            "2024-01-01T00:40:00Z: close is nan)"
+        ],
+    ),
 ]
 
 
@@ -46,6 +52,47 @@ def test_faults_are_an_error_unless_chosen_otherwise(frame: pd.DataFrame, words:
         CandleData(frame, "BTCUSDT", "1m")
     for word in ["BTCUSDT 1m: ", "integrity='warn'", "integrity='drop'", *words]:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"high": 90.0, "low": 95.0}, "high 90.0 is below low 95.0"),
+        ({"open": np.inf}, "open is inf"),
+        ({"low": -1.0}, "low is -1.0"),
+        ({"low": 0.0}, "low is 0.0"),
+        ({"close": 1.0}, "close 1.0 is below low"),
+        ({"volume": np.nan}, "volume is nan"),
+        ({"volume": -2.0}, "volume is -2.0"),
+        ({"quote_volume": np.inf}, "quote_volume is inf"),
+        ({"taker_buy_base": -0.5}, "taker_buy_base is -0.5"),
+        ({"taker_buy_base": 1e9}, "is below taker_buy_base 1000000000.0"),
+        ({"taker_buy_quote": 1e12}, "is below taker_buy_quote 1000000000000.0"),
+        ({"trades": -1}, "trades is -1"),
+    ],
+)
+def test_impossible_bar_is_told_with_its_reason(change: dict[str, float], why: str) -> None:
+    bad = FRAME.copy()
+    for name, value in change.items():
+        bad.loc[30, name] = value
+    with pytest.raises(FrameError) as caught:
+        CandleData(bad, "BTCUSDT", "1m")
+    assert "1 impossible bar (2024-01-01T00:30:00Z: " in str(caught.value)
+    assert why in str(caught.value)
+
+
+def test_choices_say_what_becomes_of_duplicates() -> None:
+    with pytest.raises(FrameError, match="plays them as they are, of duplicates the last"):
+        CandleData(repeated(), "BTCUSDT", "1m")
+
+
+def test_warning_points_to_who_has_made_the_feed(store: ParquetStore) -> None:
+    store.save(HOLED.head(30), "ETH/USDT", "1m")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        CandleData(HOLED, "BTCUSDT", "1m", integrity="warn")
+        CandleData(store, "ETHUSDT", "1m", integrity="drop")
+    assert [one.filename for one in caught] == [__file__] * 2
 
 
 @pytest.mark.parametrize("policy", ["warn", "drop"])
