@@ -42,7 +42,7 @@ class CandleData(CandleLines):
     together. Lines are those of every feed (``openinterest`` is NaN), ``quote_volume``,
     ``trades``, ``taker_buy_base``, ``taker_buy_quote``, and ``timestamp`` and
     ``close_time`` in ms; nulls are NaN. Resampled and replayed feeds have them, too, and
-    candles on the venue's grid.
+    candles on the venue's grid; not one that began before the first bar.
 
     `integrity` says what becomes of gaps, duplicates and impossible bars: ``raise`` an
     error before the first bar; ``warn`` and play them, of duplicates the last; ``drop``

@@ -261,6 +261,12 @@ def test_grid_has_the_slots_of_intervals() -> None:
     assert bt.num2date(years.end_of(bt.date2num(pd.Timestamp("2024-05-01")))).year == 2025
 
 
+def test_minutes_of_a_day_are_a_day() -> None:
+    day = Grid(bt.TimeFrame.Minutes, 1_440)
+    assert day.is_like(Grid(bt.TimeFrame.Days, 1))
+    Grid(bt.TimeFrame.Weeks, 1).check_made_of(day)
+
+
 def test_grid_refuses_ticks() -> None:
     with pytest.raises(ConfigError, match="Tick"):
         Grid(bt.TimeFrame.Ticks, 1)
@@ -335,6 +341,15 @@ def test_candles_of_resampled_ones_are_made_of_whole_ones_too() -> None:
     hours = cerebro.resampledata(cerebro.datas[0], timeframe=M, compression=60)
     with pytest.raises(ConfigError, match="whole candles of"):
         cerebro.resampledata(hours, timeframe=M, compression=15)
+
+
+def test_resampled_candles_can_be_resampled_again() -> None:
+    frame = FRAMES["1m"].iloc[30:1_300]
+    cerebro = bt.Cerebro(stdstats=False)
+    hours = cerebro.resampledata(CandleData(frame, "BTCUSDT", "1m"), timeframe=M, compression=60)
+    cerebro.resampledata(hours, timeframe=M, compression=240)
+    cerebro.addstrategy(Bars)
+    check(cerebro.run()[0], longer(frame, "4h"), "4h")
 
 
 @pytest.mark.parametrize("modes", [{"preload": False}, {"exactbars": 1}], ids=str)
