@@ -131,7 +131,7 @@ def _one(data: Any) -> DataUsed:
     for wrong, right in (("fromdate", "start_ms"), ("todate", "end_ms")):
         if getattr(data.p, wrong) is not None:
             raise ConfigError(f"{name}: {wrong} leaves candles out unsaid; use {right}")
-    opens = data.frame["timestamp"]
+    opens = data.read["timestamp"]
     return DataUsed(
         symbol=data.symbol,
         interval=data.interval.name,

@@ -22,7 +22,7 @@ from velas_backtrader._lines import columns_of, timeframe_of
 from velas_backtrader._lineset import CandleLines
 from velas_backtrader._live import LiveCandles
 from velas_backtrader._pump import key_of
-from velas_backtrader._source import Range, Shelf, from_frame, from_shelf, range_of
+from velas_backtrader._source import Candles, Range, Shelf, from_frame, from_shelf, range_of
 from velas_backtrader._zones import zone_of
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ class CandleData(CandleLines):
         if isinstance(source, Shelf) and source.settings is not None:
             self.exchange = source.settings.exchange
         if self._live is None:
-            self.frame = self._played(source, within)
+            candles = self._candles(source, within)
+            self.frame, self.read = candles.played, candles.read
             return
         if within.end_ms is not None:
             raise ConfigError(f"end_ms {within.end_ms}: live candles have no end; todate has")
@@ -135,9 +136,12 @@ class CandleData(CandleLines):
 
     @property
     def digest(self) -> str:
-        """The `velas.frames.digest` of the candles that are played."""
+        """The `velas.frames.digest` of the candles as they were read, all that are in the range.
+
+        Those that are played are `frame`; with ``drop`` it may have fewer.
+        """
         if self._digest is None:
-            self._digest = frames.digest(self.frame)
+            self._digest = frames.digest(self.read)
         return self._digest
 
     def islive(self) -> bool:
@@ -244,7 +248,7 @@ class CandleData(CandleLines):
             self._was_connected = True
             self.put_notification(self.CONNECTED)
 
-    def _played(self, source: object, within: Range) -> pd.DataFrame:
+    def _candles(self, source: object, within: Range) -> Candles:
         series = Series(self.symbol, self.interval)
         if isinstance(source, pd.DataFrame):
             return from_frame(source, series, within, self.integrity)

@@ -21,7 +21,16 @@ from velas_backtrader._checks import Integrity, Series, judged, lacking
 from velas_backtrader._columns import to_candles
 from velas_backtrader._times import FIRST_MS, unit_of
 
-__all__ = ["Range", "Shelf", "explained", "from_frame", "from_shelf", "history", "range_of"]
+__all__ = [
+    "Candles",
+    "Range",
+    "Shelf",
+    "explained",
+    "from_frame",
+    "from_shelf",
+    "history",
+    "range_of",
+]
 
 _SHOWN = 8
 _FOREVER_MS = 253_402_300_800_000
@@ -66,10 +75,16 @@ def range_of(start_ms: object, end_ms: object) -> Range:
     return Range(start, end)
 
 
-def from_frame(
-    frame: pd.DataFrame, series: Series, within: Range, policy: Integrity
-) -> pd.DataFrame:
-    """Return the candles of a frame, own or foreign, that are to be played.
+@attrs.frozen(eq=False)
+class Candles:
+    """Those of a range as they were read, and what of them is to be played."""
+
+    read: pd.DataFrame
+    played: pd.DataFrame
+
+
+def from_frame(frame: pd.DataFrame, series: Series, within: Range, policy: Integrity) -> Candles:
+    """Return the candles of a frame, own or foreign.
 
     Raises:
         FrameError: the frame cannot be read unambiguously, has no candle in the range,
@@ -87,11 +102,12 @@ def from_frame(
         raise FrameError(f"{series}: no candle {within}; the frame has those of {there}")
     # a copy: whoever changes the frame afterwards does not change what is played
     chosen = candles.copy() if inside.all() else candles[inside].reset_index(drop=True)
-    return judged(chosen, series, policy, start_ms=within.start_ms, end_ms=within.end_ms)
+    played = judged(chosen, series, policy, start_ms=within.start_ms, end_ms=within.end_ms)
+    return Candles(chosen, played)
 
 
-def from_shelf(shelf: Shelf, series: Series, within: Range, policy: Integrity) -> pd.DataFrame:
-    """Return the stored candles that are to be played.
+def from_shelf(shelf: Shelf, series: Series, within: Range, policy: Integrity) -> Candles:
+    """Return stored candles.
 
     Raises:
         UnknownSymbol: nothing is stored of the symbol.
@@ -104,7 +120,7 @@ def from_shelf(shelf: Shelf, series: Series, within: Range, policy: Integrity) -
     )
     if candles.empty:
         raise _nothing(shelf.store, series, within)
-    return judged(
+    played = judged(
         candles,
         series,
         policy,
@@ -112,6 +128,7 @@ def from_shelf(shelf: Shelf, series: Series, within: Range, policy: Integrity) -
         end_ms=within.end_ms,
         absent=explained(shelf, series),
     )
+    return Candles(candles, played)
 
 
 def history(shelf: Shelf, series: Series, start_ms: int, policy: Integrity) -> pd.DataFrame:

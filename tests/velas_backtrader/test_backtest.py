@@ -175,6 +175,20 @@ def test_sample_takes_the_venues_own_holes(stored: velas.Settings) -> None:
     assert sample(stored, "BTCUSDT", "1m").data[0].rows == 490
 
 
+def test_result_with_bars_left_out_can_be_reproduced(stored: velas.Settings) -> None:
+    with velas.open_store(stored) as store:
+        bad = candles(500)
+        bad.loc[7, "low"] = -1.0
+        store.save(bad, "BTC/USDT", "1m")
+    with pytest.warns(UserWarning, match="left out"):
+        data = CandleData.from_settings(stored, "BTC/USDT", "1m", integrity="drop")
+    assert (len(data.frame), len(data.read)) == (499, 500)
+    result = backtest(CrossingAverages, data)
+    assert (result.data[0].rows, result.data[0].integrity) == (500, "drop")
+    (check,) = check_data(result, lambda exchange: velas.open_store(stored, exchange_name=exchange))
+    assert check.verdict == "same"
+
+
 def test_sample_of_what_is_not_stored_is_an_error(stored: velas.Settings) -> None:
     with pytest.raises(UnknownSymbol, match="did you mean BTCUSDT"):
         load("backtesters", "backtrader")(stored, "BTCUSTD", "1m")
