@@ -2,48 +2,76 @@
 
 from __future__ import annotations
 
-import weakref
+import math
+from functools import partial
 from typing import Any
 
+from velas.interval import Interval
 from velas_backtrader._dates import ms_of
-from velas_backtrader._library import BackBroker
+from velas_backtrader._library import BackBroker, Order
 
 __all__ = ["fill_forward"]
 
-_FORWARD: weakref.WeakSet[Any] = weakref.WeakSet()
-_MADE = "_velas_made_ms"
+_MADE, _TRIED = "_velas_made_ms", "_velas_tried"
 
 
-def fill_forward(broker: Any) -> None:
+def fill_forward(cerebro: Any) -> None:
     """See to it that an order waits for a bar that begins when it is there already.
 
     Backtrader fills at prices of the bar that comes next. If that is a longer one which has
     begun before the order (made at 10:59, on a feed of hours), its open is of the past, and
-    its low and high may be. Where cheating is asked for (``coc``, ``coo``), all is as ever.
+    its low and high may be. It also tries an order that waits again each time another feed
+    has a bar: then on a bar that is over, whose close has moved the stop since. Here each
+    bar is tried once. Where cheating is asked for (``coc``, ``coo``), all is as ever.
     """
-    if broker in _FORWARD or not isinstance(broker, BackBroker):
-        return
-    _FORWARD.add(broker)
-    submit, try_exec = broker.submit, broker._try_exec
-
-    def submit_dated(order: Any, *args: Any, **options: Any) -> Any:
-        setattr(order, _MADE, ms_of(order.owner.datetime[0]))
-        return submit(order, *args, **options)
-
-    def try_exec_forward(order: Any) -> None:
-        if broker.p.coc or broker.p.coo or _has_begun_since(order):
-            try_exec(order)
-
-    broker.submit, broker._try_exec = submit_dated, try_exec_forward
+    broker = cerebro.broker
+    if isinstance(broker, BackBroker) and _try_exec.__name__ not in vars(broker):
+        # not functions of here: a cerebro that optimizes is pickled
+        broker.submit = partial(_submit, broker, cerebro)
+        broker._try_exec = partial(_try_exec, broker)
 
 
-def _has_begun_since(order: Any) -> bool:
-    """Whether the newest bar of an order's feed began when the order was there."""
-    data, made_ms = order.data, getattr(order, _MADE, None)
-    opens = getattr(data.lines, "timestamp", None)
-    if made_ms is None or opens is None or data.replaying or not len(data):
-        return True
-    if order.parent is not None and order.parent.executed.dt:
-        # the stop of a bracket begins where its entry was filled
-        made_ms = max(made_ms, ms_of(order.parent.executed.dt))
-    return bool(opens[0] >= made_ms)
+def _submit(broker: Any, cerebro: Any, order: Any, *args: Any, **options: Any) -> Any:
+    # by the feeds: a strategy has the time of its last `next`, also in a timer's call
+    moments = [data.datetime[0] for data in cerebro.datas if len(data)]
+    moments = [one for one in moments if math.isfinite(one)]
+    setattr(order, _MADE, ms_of(max(moments)) if moments else 0)
+    return type(broker).submit(broker, order, *args, **options)
+
+
+def _try_exec(broker: Any, order: Any) -> None:
+    cheats = broker.p.coc or broker.p.coo or order.exectype == Order.Historical
+    if cheats or _is_due(order):
+        type(broker)._try_exec(broker, order)
+
+
+def _is_due(order: Any) -> bool:
+    """Whether the newest bar of an order's feed is one for it; note that it is tried."""
+    data = order.data
+    if not hasattr(data.lines, "timestamp") or not len(data):
+        return True  # not a feed of velas
+    label = data.datetime[0]
+    if getattr(order, _TRIED, None) == label:
+        return False
+    made_ms = getattr(order, _MADE, 0)
+    if order.exectype == Order.Close:  # the close is all that it gets of the bar
+        is_due = ms_of(label) > made_ms
+    else:
+        if order.parent is not None and order.parent.executed.dt:
+            # the stop of a bracket begins where its entry was filled
+            made_ms = max(made_ms, ms_of(order.parent.executed.dt))
+        is_due = _began_ms(data) >= made_ms
+    if is_due:
+        setattr(order, _TRIED, label)
+    return is_due
+
+
+def _began_ms(data: Any) -> int:
+    """Return when the newest bar began; of one that is replayed, what was added to it."""
+    if not data.replaying:
+        return int(data.timestamp[0])
+    source = data
+    while not hasattr(source, "interval"):  # a view of a feed
+        source = source.data
+    interval: Interval = source.interval
+    return interval.floor(ms_of(data.datetime[0]) - 1)

@@ -14,6 +14,7 @@ __all__ = [
     "BrokerObserver",
     "Cerebro",
     "CrossOver",
+    "Order",
     "PercentSizer",
     "Replayer",
     "Resampler",
@@ -31,6 +32,7 @@ Analyzer: Any = _BACKTRADER.Analyzer
 BrokerObserver: Any = _BACKTRADER.observers.Broker
 Cerebro: Any = _BACKTRADER.Cerebro
 CrossOver: Any = _BACKTRADER.ind.CrossOver
+Order: Any = _BACKTRADER.Order
 PercentSizer: Any = _BACKTRADER.sizers.PercentSizer
 SMA: Any = _BACKTRADER.ind.SMA
 Strategy: Any = _BACKTRADER.Strategy

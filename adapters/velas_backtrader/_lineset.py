@@ -26,7 +26,7 @@ class CandleLines(AbstractDataBase):  # type: ignore[misc]
     def start(self) -> None:
         """Begin with the first bar."""
         super().start()
-        fill_forward(self._env.broker)
+        fill_forward(self._env)
         self._buffers = [getattr(self.lines, name) for name in self.getlinealiases()]
         self._ticks = [(f"tick_{name}", getattr(self.lines, name)) for name in _TICKS]
         for one, _, _ in self._filters:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import backtrader as bt
@@ -53,7 +56,14 @@ class Hindsight(Deals):
                 self.note(order)
 
 
-def run(strategy: type[Deals], *, resampled: bool = False, broker: Any = None, **modes: Any) -> Any:
+def run(
+    strategy: type[Deals],
+    *,
+    resampled: bool = False,
+    broker: Any = None,
+    prepare: Callable[[Any], object] = bool,
+    **modes: Any,
+) -> Any:
     cerebro = bt.Cerebro(stdstats=False, **modes)
     if broker is not None:
         cerebro.broker = broker
@@ -64,6 +74,7 @@ def run(strategy: type[Deals], *, resampled: bool = False, broker: Any = None, *
     else:
         cerebro.adddata(CandleData(LONG, "BTCUSDT", "1h"))
     cerebro.addstrategy(strategy)
+    prepare(cerebro)
     return cerebro.run()[0]
 
 
@@ -139,6 +150,146 @@ def test_cheating_that_is_asked_for_is_as_ever(cheat: str) -> None:
     fills = run(Hindsight, broker=bt.brokers.BackBroker(**{cheat: True})).fills
     assert fills
     assert all(filled_ms <= made_ms + MINUTE for made_ms, filled_ms, _, _ in fills)
+
+
+class InTimer(Deals):
+    """Orders by a timer: the strategy's own time is that of the bar before, then."""
+
+    def start(self) -> None:
+        every = dt.timedelta(minutes=30)
+        self.add_timer(when=dt.time(0, 0), offset=dt.timedelta(0), repeat=every)
+        self.turn = 0
+
+    def notify_timer(self, timer: Any, when: Any, *args: Any, **kwargs: Any) -> None:
+        self.turn += 1
+        if not len(self.data1):
+            return
+        order = self.order_target_size(self.data1, 1 if self.turn % 4 < 2 else -1)
+        if order is not None:
+            self.made[order.ref] = ms_of(self.data0.datetime[0])
+
+
+@pytest.mark.parametrize("modes", MODES, ids=str)
+def test_order_of_a_timer_is_as_old_as_what_was_seen(modes: dict[str, Any]) -> None:
+    fills = run(InTimer, **modes).fills
+    assert len(fills) > 10
+    for made_ms, filled_ms, price, _ in fills:
+        assert filled_ms - HOUR >= made_ms
+        assert price == pytest.approx(open_at(filled_ms - HOUR))
+
+
+class Waiting(Deals):
+    """Leaves stops of all kinds on the longer feed."""
+
+    kinds: tuple[Any, ...] = (
+        {"exectype": bt.Order.StopTrail, "trailpercent": 0.004},
+        {"exectype": bt.Order.StopLimit, "price": 1.002, "plimit": 1.001},
+        {"exectype": bt.Order.Stop, "price": 1.003},
+    )
+
+    def next(self) -> None:
+        longer = self.datas[-1]
+        if self.now_ms() % (3 * HOUR) == 0 and longer.datetime[0] == self.datetime[0]:
+            kind = dict(self.kinds[self.now_ms() // (3 * HOUR) % 3])
+            for name in {"price", "plimit"} & kind.keys():
+                kind[name] *= longer.close[0]
+            trade = self.sell if kind["exectype"] == bt.Order.StopTrail else self.buy
+            self.note(trade(longer, **kind))
+
+
+@pytest.mark.parametrize("resampled", [False, True])
+def test_order_that_waits_sees_each_longer_bar_once(resampled: bool) -> None:
+    alone = bt.Cerebro(stdstats=False)
+    alone.adddata(CandleData(LONG, "BTCUSDT", "1h"))
+    alone.addstrategy(Waiting)
+    (expected,) = alone.run()
+    assert len(expected.fills) > 8
+    # bars of minutes beside those of hours change nothing for orders on the hours
+    assert run(Waiting, resampled=resampled).fills == expected.fills
+
+
+def test_partial_fills_take_their_share_of_each_bar_once() -> None:
+    class Big(Deals):
+        def next(self) -> None:
+            if len(self.data1) == 3 and self.now_ms() % HOUR == 0:
+                self.parts: list[tuple[int, float]] = []
+                self.buy(self.data1, size=10**6)
+
+        def notify_order(self, order: Any) -> None:
+            if order.status == order.Partial:
+                bit = order.executed.exbits[-1]
+                self.parts.append((ms_of(bit.dt), bit.size))
+
+    filler = bt.broker.fillers.FixedBarPerc(perc=10)
+    strategy = run(
+        Big,
+        prepare=lambda cerebro: (cerebro.broker.set_filler(filler), cerebro.broker.setcash(1e12)),
+    )
+    assert len(strategy.parts) > 20
+    for (first_ms, _), (second_ms, _) in pairwise(strategy.parts):
+        assert second_ms == first_ms + HOUR
+
+
+def test_order_for_the_close_gets_that_of_the_bar_it_was_made_in() -> None:
+    class AtTheClose(Deals):
+        def next(self) -> None:
+            if self.now_ms() % (24 * HOUR) == 23 * HOUR + 30 * MINUTE:
+                self.note(self.buy(self.data1, exectype=bt.Order.Close))
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(CandleData(SHORT, "BTCUSDT", "1m"))
+    cerebro.adddata(CandleData(LONG, "BTCUSDT", "1h", sessionend=dt.time(0)))
+    cerebro.addstrategy(AtTheClose)
+    (strategy,) = cerebro.run()
+    ((made_ms, filled_ms, price, _),) = strategy.fills[:1]
+    assert filled_ms == made_ms + 30 * MINUTE
+    assert price == LONG["close"][LONG["timestamp"] == filled_ms - HOUR].iloc[0]
+
+
+def test_order_for_a_replayed_feed_waits_for_a_step_that_begins_after_it() -> None:
+    five = longer(SHORT, "5m")
+
+    class OnReplay(Deals):
+        def next(self) -> None:
+            if self.now_ms() % (5 * MINUTE) == 4 * MINUTE:
+                self.note(self.order_target_size(self.data1, len(self) // 5 % 2))
+
+        def note(self, *orders: Any) -> None:
+            super().note(*filter(None, orders))
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(CandleData(SHORT.head(600), "BTCUSDT", "1m"))
+    cerebro.replaydata(
+        CandleData(five.head(120), "BTCUSDT", "5m"), timeframe=bt.TimeFrame.Minutes, compression=60
+    )
+    cerebro.addstrategy(OnReplay)
+    fills = cerebro.run()[0].fills
+    assert len(fills) > 20
+    for made_ms, filled_ms, price, _ in fills:
+        assert filled_ms == made_ms + 6 * MINUTE
+        assert price == open_at(made_ms + MINUTE)
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_cerebro_that_optimizes_in_processes_runs(workers: int | None) -> None:
+    cerebro = bt.Cerebro(stdstats=False, maxcpus=workers)
+    cerebro.adddata(CandleData(LONG, "BTCUSDT", "1h"))
+    cerebro.optstrategy(bt.strategies.MA_CrossOver, fast=[3, 5])
+    assert [one[0].params.fast for one in cerebro.run()] == [3, 5]
+
+
+def test_orders_without_a_strategy_and_of_a_history_are_filled() -> None:
+    class Foreign(bt.Strategy):  # type: ignore[misc]
+        def next(self) -> None:
+            if len(self) == 3:
+                self.broker.buy(None, self.data, 1.0)
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(CandleData(LONG, "BTCUSDT", "1h"))
+    cerebro.addstrategy(Foreign)
+    cerebro.add_order_history([(dt.datetime(2024, 1, 1, 5), 1, 100.0)], notify=False)
+    (strategy,) = cerebro.run()
+    assert strategy.broker.getposition(strategy.data).size == 2
 
 
 class Busy(Deals):
