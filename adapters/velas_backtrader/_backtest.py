@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import math
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -17,6 +15,7 @@ from velas_backtrader._feed import CandleData
 from velas_backtrader._library import BrokerObserver, Cerebro
 from velas_backtrader._lineset import CandleView
 from velas_backtrader._recorder import Recorder
+from velas_backtrader._setup import code_of, setup_of
 
 __all__ = ["backtest"]
 
@@ -41,7 +40,8 @@ def backtest(
     the names their figures get in the result. `prepare` is given the ``Cerebro`` before it
     runs, to add sizers, more feeds, resampled ones or whatever else. Times in the result
     are those of the bars, their ends. What the result names is what ran: also the feeds,
-    the cash and the costs that `prepare` has set.
+    the cash and the costs that `prepare` has set, and digests of code that is not
+    backtrader's.
 
     Raises:
         ConfigError: no data, the same series twice, feeds that cannot be played again or
@@ -81,8 +81,8 @@ def backtest(
         parameters=dict(ran.params._getkwargs()),
         analyzers={name: ran.analyzers.getbyname(name).get_analysis() for name in analyzers or {}},
         versions=_versions(),
-        broker=dict(_costs(cerebro.broker, ran)),
-        code=_code(type(ran)),
+        setup=dict(setup_of(cerebro, ran)),
+        code=code_of(type(ran)),
         orders=dict(recorded.orders),
         open_trades=recorded.open_trades,
     )
@@ -142,39 +142,6 @@ def _one(data: Any) -> DataUsed:
         exchange=data.exchange,
         integrity=data.integrity,
     )
-
-
-def _costs(broker: Any, strategy: Any) -> Iterator[tuple[str, Any]]:
-    """Iterate over what decides on prices and amounts, apart from the strategy."""
-    yield "class", type(broker).__name__
-    for name, value in broker.params._getkwargs().items():
-        if name != "commission":
-            yield name, _named(value)
-    for data, costs in broker.comminfo.items():
-        for name, value in costs.params._getkwargs().items():
-            yield f"costs.{data or 'all'}.{name}", _named(value)
-    sizer = strategy._sizer
-    yield "sizer", type(sizer).__name__
-    for name, value in sizer.params._getkwargs().items():
-        yield f"sizer.{name}", _named(value)
-
-
-def _named(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float | str | None) else type(value).__name__
-
-
-def _code(strategy: type[Any]) -> str | None:
-    """Return a digest of the source of a strategy's methods; None if there is none to read."""
-    sources: list[str] = []
-    for kind in strategy.__mro__:
-        if kind.__module__.partition(".")[0] == "backtrader":
-            break
-        functions = filter(inspect.isfunction, vars(kind).values())
-        try:
-            sources += map(inspect.getsource, functions)
-        except (OSError, TypeError):  # typed into a shell
-            return None
-    return hashlib.sha256("\n".join(sources).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -31,7 +31,6 @@ class Recorder(Analyzer):  # type: ignore[misc]
         self.open_trades: list[OpenTrade] = []
         self.equity: list[tuple[int, float]] = []
         self.orders: Counter[str] = Counter()
-        self._held: dict[int, Any] = {}
         self._now_ms = 0
 
     def notify_order(self, order: Any) -> None:
@@ -40,10 +39,8 @@ class Recorder(Analyzer):  # type: ignore[misc]
             self.orders[order.getstatusname()] += 1
 
     def notify_trade(self, trade: Any) -> None:
-        """Note a trade that is over, remember one that is not."""
-        self._held[trade.ref] = trade
+        """Note a trade that is over."""
         if trade.isclosed:
-            del self._held[trade.ref]
             self.trades.append(_closed(trade))
 
     def prenext(self) -> None:
@@ -65,7 +62,10 @@ class Recorder(Analyzer):  # type: ignore[misc]
         """Note the end."""
         if self.equity and self.equity[-1][0] != self._now_ms:
             self.equity.append((self._now_ms, self.equity[-1][1]))
-        self.open_trades = [_open(trade, self.strategy.broker) for trade in self._held.values()]
+        # what is notified is a copy of when a trade began; these go on
+        going = (one for by_id in self.strategy._trades.values() for one in by_id.values())
+        last = (trades[-1] for trades in going if trades)
+        self.open_trades = [_open(one, self.strategy.broker) for one in last if one.isopen]
 
 
 def _closed(trade: Any) -> ClosedTrade:

@@ -107,9 +107,10 @@ def test_result_names_what_it_ran_on_with_what_and_what_came_of_it() -> None:
     assert result.name == "BTCUSDT_CrossingAverages_1m"
     assert result.created_ms == clock.now_ms()
     assert result.parameters == {"fast": 10, "slow": 20}
-    assert result.broker["costs.all.commission"] == 0.001
-    assert (result.broker["sizer"], result.broker["sizer.stake"]) == ("FixedSize", 7)
-    assert result.broker["slip_perc"] == 0.0
+    assert result.setup["costs.all.commission"] == 0.001
+    assert result.setup["sizer"] == "FixedSize(stake=7, tranches=1)"
+    assert result.setup["broker.slip_perc"] == 0.0
+    assert result.setup["feed.1"] == "ETH/USDT 5m: Minutes 5"
     assert result.code is not None
     assert [(one.symbol, one.interval, one.rows, one.digest) for one in result.data] == [
         ("BTCUSDT", "1m", 300, frames.digest(first)),
@@ -232,11 +233,60 @@ def test_feeds_cash_and_costs_that_were_added_before_the_run_are_in_the_result()
         ("ETHUSDT", frames.digest(more), "drop"),
     ]
     assert result.cash == 5_000
-    assert result.broker["costs.all.commission"] == 0.1
-    assert result.broker["slip_perc"] == 0.02
+    assert result.setup["costs.all.commission"] == 0.1
+    assert result.setup["broker.slip_perc"] == 0.02
     plain = backtest(CrossingAverages, CandleData(candles(300), "BTC/USDT", "1m"), cash=5_000)
     names = {name for name, _, _ in compare(result, plain).inputs}
-    assert {"broker.costs.all.commission", "broker.slip_perc", "data.1.symbol"} <= names
+    assert {"setup.costs.all.commission", "setup.broker.slip_perc", "data.1.symbol"} <= names
+
+
+class Dear(bt.CommInfoBase):  # type: ignore[misc]
+    def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
+        return abs(size) * price * 0.02
+
+
+def _dearer(data: Any) -> bool:
+    data.open[0] *= 1.001
+    return False
+
+
+def _resample(minutes: int) -> Any:
+    timeframe = bt.TimeFrame.Minutes
+    return lambda one: one.resampledata(one.datas[0], timeframe=timeframe, compression=minutes)
+
+
+def _replay(minutes: int) -> Any:
+    def prepare(cerebro: Any) -> None:
+        data = CandleData(candles(300, seed=4), "X/USDT", "1m")
+        cerebro.replaydata(data, timeframe=bt.TimeFrame.Minutes, compression=minutes)
+
+    return prepare
+
+
+def _fill(percent: float) -> Any:
+    return lambda one: one.broker.set_filler(bt.broker.fillers.FixedBarPerc(perc=percent))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "other", "name"),
+    [
+        (_resample(60), _resample(30), "setup.feed.1"),
+        (_replay(60), _replay(30), "setup.feed.1"),
+        (_fill(10), _fill(50), "setup.broker.filler"),
+        (None, lambda one: one.broker.addcommissioninfo(Dear()), "setup.costs.all"),
+        (None, lambda one: one.datas[0].addfilter_simple(_dearer), "setup.feed.0"),
+        (None, lambda one: one.addsizer(bt.sizers.PercentSizer, percents=7), "setup.sizer"),
+    ],
+)
+def test_whatever_decides_is_in_the_result(prepare: Any, other: Any, name: str) -> None:
+    one, two = (
+        backtest(CrossingAverages, CandleData(candles(300), "BTC/USDT", "1m"), prepare=act)
+        for act in (prepare, other)
+    )
+    assert name in {found for found, _, _ in compare(one, two).inputs}
+    assert "0x" not in str(two.setup)  # the address of an object is another each time
+    again = backtest(CrossingAverages, CandleData(candles(300), "BTC/USDT", "1m"), prepare=prepare)
+    assert compare(one, again).inputs == ()
 
 
 def test_strategy_that_was_changed_is_told() -> None:
@@ -270,6 +320,27 @@ def test_position_that_is_still_held_is_told_apart(size: float, pnl: float) -> N
     assert held.pnl == pytest.approx(pnl)
     assert held.commission == pytest.approx(0.01 * 202)
     assert result.net == pytest.approx(held.pnl - held.commission)
+
+
+@pytest.mark.parametrize(
+    ("orders", "side", "quantity"),
+    [
+        ({1: 3.0, 3: 3.0}, "long", 6.0),
+        ({1: 5.0, 3: -3.0}, "long", 2.0),
+        ({1: 5.0, 3: -3.0, 5: 2.0}, "long", 4.0),
+        ({1: 3.0, 3: -8.0, 5: 2.0}, "short", 3.0),
+    ],
+    ids=str,
+)
+def test_held_position_is_what_became_of_it(
+    orders: dict[int, float], side: str, quantity: float
+) -> None:
+    prices = [100.0, 101.0, 99.0, 104.0, 103.0, 106.0, 102.0, 105.0, 107.0]
+    result = ran(orders, prices, commission=0.01)
+    (held,) = result.open_trades
+    assert (held.side, held.quantity) == (side, quantity)
+    everything = sum(one.net for one in result.trades) + held.pnl - held.commission
+    assert everything == pytest.approx(result.net)
 
 
 def test_worth_that_is_no_number_is_left_out_and_the_run_is_not_lost(tmp_path: Any) -> None:

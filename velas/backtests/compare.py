@@ -64,7 +64,7 @@ def _inputs(result: BacktestResult) -> dict[str, Any]:
         "code": result.code,
     }
     found |= _spread("parameters", result.parameters)
-    found |= _spread("broker", result.broker)
+    found |= _spread("setup", result.setup)
     for number, data in enumerate(result.data):
         found |= _spread(f"data.{number}", attrs.asdict(data))
     return found | _spread("versions", result.versions)

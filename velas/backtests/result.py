@@ -150,8 +150,8 @@ class BacktestResult:
 
     `symbol` and `interval` are of the series it is named after, `data` are all that were
     played. `equity` are the times (ms, UTC) at which the account's worth changed, each with
-    what it was from then on; the first is the beginning, the last the end. `broker` says
-    what trading cost and how much was bought, `code` is a digest of the strategy's source,
+    what it was from then on; the first is the beginning, the last the end. `setup` says
+    what else decided: feeds, costs, sizes; `code` is a digest of the strategy's source,
     `orders` how many orders ended how, `open_trades` what was still held at the end.
     """
 
@@ -168,7 +168,7 @@ class BacktestResult:
     analyzers: Mapping[str, Any] = attrs.field(factory=dict, converter=_plain_mapping)
     versions: Mapping[str, str] = attrs.field(factory=dict)
     exchange: str | None = None
-    broker: Mapping[str, Any] = attrs.field(factory=dict, converter=_plain_mapping)
+    setup: Mapping[str, Any] = attrs.field(factory=dict, converter=_plain_mapping)
     code: str | None = None
     orders: Mapping[str, int] = attrs.field(factory=dict)
     open_trades: tuple[OpenTrade, ...] = attrs.field(default=(), converter=_open_trades)
