@@ -15,7 +15,7 @@ from velas_backtrader._feed import CandleData
 from velas_backtrader._library import BrokerObserver, Cerebro
 from velas_backtrader._lineset import CandleView
 from velas_backtrader._recorder import Recorder
-from velas_backtrader._setup import code_of, setup_of
+from velas_backtrader._setup import code_of, setup_of, stated
 
 __all__ = ["backtest"]
 
@@ -78,7 +78,7 @@ def backtest(
         data=used,
         trades=recorded.trades,
         equity=recorded.equity,
-        parameters=dict(ran.params._getkwargs()),
+        parameters=stated(ran.params._getkwargs()),
         analyzers={name: ran.analyzers.getbyname(name).get_analysis() for name in analyzers or {}},
         versions=_versions(),
         setup=dict(setup_of(cerebro, ran)),

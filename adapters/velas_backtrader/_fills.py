@@ -6,8 +6,8 @@ import math
 from functools import partial
 from typing import Any
 
-from velas.interval import Interval
 from velas_backtrader._dates import ms_of
+from velas_backtrader._filters import CandleReplayer
 from velas_backtrader._library import BackBroker, Order
 
 __all__ = ["fill_forward"]
@@ -25,8 +25,8 @@ def fill_forward(cerebro: Any) -> None:
     bar is tried once. Where cheating is asked for (``coc``, ``coo``), all is as ever.
     """
     broker = cerebro.broker
-    if isinstance(broker, BackBroker) and _try_exec.__name__ not in vars(broker):
-        # not functions of here: a cerebro that optimizes is pickled
+    if isinstance(broker, BackBroker):  # it may have had another cerebro before
+        # no closures: a cerebro that optimizes is pickled
         broker.submit = partial(_submit, broker, cerebro)
         broker._try_exec = partial(_try_exec, broker)
 
@@ -50,28 +50,26 @@ def _is_due(order: Any) -> bool:
     data = order.data
     if not hasattr(data.lines, "timestamp") or not len(data):
         return True  # not a feed of velas
-    label = data.datetime[0]
-    if getattr(order, _TRIED, None) == label:
+    bar = data.datetime[0], len(data)
+    if getattr(order, _TRIED, None) == bar:
         return False
     made_ms = getattr(order, _MADE, 0)
     if order.exectype == Order.Close:  # the close is all that it gets of the bar
-        is_due = ms_of(label) > made_ms
+        is_due = ms_of(bar[0]) > made_ms
     else:
         if order.parent is not None and order.parent.executed.dt:
             # the stop of a bracket begins where its entry was filled
             made_ms = max(made_ms, ms_of(order.parent.executed.dt))
         is_due = _began_ms(data) >= made_ms
     if is_due:
-        setattr(order, _TRIED, label)
+        setattr(order, _TRIED, bar)
     return is_due
 
 
 def _began_ms(data: Any) -> int:
     """Return when the newest bar began; of one that is replayed, what was added to it."""
-    if not data.replaying:
-        return int(data.timestamp[0])
-    source = data
-    while not hasattr(source, "interval"):  # a view of a feed
-        source = source.data
-    interval: Interval = source.interval
-    return interval.floor(ms_of(data.datetime[0]) - 1)
+    began = math.nan
+    for one, *_ in data._filters:
+        if isinstance(one, CandleReplayer):
+            began = one.began(data.datetime[0])
+    return int(began if math.isfinite(began) else data.timestamp[0])

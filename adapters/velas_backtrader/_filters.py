@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Any
 
 from velas.errors import ConfigError
@@ -138,14 +139,17 @@ class CandleReplayer(Replayer):  # type: ignore[misc]
         self._grid = _regridded(data, self.p)
         super().__init__(data)
         self._growing = _Growing(data, self._grid)
+        # more than one: a bar that is later than those of other feeds was here and is put back
+        self._steps: deque[tuple[float, float]] = deque(maxlen=4)
 
     def restart(self) -> None:
         """Forget what an earlier run has left."""
         self._growing.restart()
+        self._steps.clear()
 
     def __call__(self, data: Any, fromcheck: bool = False, forcedata: Any = None) -> bool:
         """Let a bar that begins a candle stay; put others in the place of the one before."""
-        growing, now = self._growing, data.datetime[0]
+        growing, now, began = self._growing, data.datetime[0], data.timestamp[0]
         end = self._grid.end_of(now)
         goes_on = growing.is_open and end == growing.end
         growing.add(_values(data), end)
@@ -156,7 +160,12 @@ class CandleReplayer(Replayer):  # type: ignore[misc]
         if goes_on:
             data.backwards(force=True)
         data._updatebar(growing.values)
+        self._steps.append((now, began))
         return False
+
+    def began(self, now: float) -> float:
+        """Return when the step began that ended at a moment; NaN if it is long ago."""
+        return next((began for end, began in self._steps if end == now), math.nan)
 
     def check(self, data: Any, _forcedata: Any = None) -> None:
         """Do nothing: a candle grows by its bars alone."""

@@ -270,6 +270,36 @@ def test_order_for_a_replayed_feed_waits_for_a_step_that_begins_after_it() -> No
         assert price == open_at(made_ms + MINUTE)
 
 
+@pytest.mark.parametrize("modes", [{}, {"exactbars": 1}], ids=str)
+def test_step_of_a_candle_that_was_resampled_before_is_as_long_as_it_is(
+    modes: dict[str, Any],
+) -> None:
+    class OnReplay(Deals):
+        def next(self) -> None:
+            if self.now_ms() % (30 * MINUTE) == 29 * MINUTE:
+                order = self.order_target_size(self.datas[-1], len(self) // 30 % 2)
+                if order is not None:
+                    self.note(order)
+
+    cerebro = bt.Cerebro(stdstats=False, **modes)
+    data = CandleData(SHORT, "BTCUSDT", "1m")
+    cerebro.adddata(data)
+    minutes = bt.TimeFrame.Minutes
+    halves = cerebro.resampledata(data, timeframe=minutes, compression=30)
+    cerebro.replaydata(halves, timeframe=minutes, compression=120)
+    cerebro.addstrategy(OnReplay)
+    fills = cerebro.run()[0].fills
+    assert len(fills) > 20
+    for made_ms, filled_ms, price, _ in fills:
+        assert filled_ms == made_ms + 31 * MINUTE
+        assert price == pytest.approx(open_at(made_ms + MINUTE))
+
+
+def test_broker_that_is_used_again_fills_again() -> None:
+    broker = bt.brokers.BackBroker()
+    assert run(Waiting, broker=broker).fills == run(Waiting, broker=broker).fills != []
+
+
 @pytest.mark.parametrize("workers", [None, 2])
 def test_cerebro_that_optimizes_in_processes_runs(workers: int | None) -> None:
     cerebro = bt.Cerebro(stdstats=False, maxcpus=workers)

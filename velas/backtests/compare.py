@@ -35,7 +35,7 @@ def compare(one: BacktestResult, other: BacktestResult) -> Comparison:
     """Compare two results: inputs, figures, trades."""
     return Comparison(
         tuple(_differences(_inputs(one), _inputs(other))),
-        tuple(_differences(figures(one), figures(other))),
+        tuple(_differences(_outcome(one), _outcome(other))),
         _first_trade(one, other),
     )
 
@@ -52,6 +52,11 @@ def figures(result: BacktestResult) -> dict[str, Any]:
         + sum(one.commission for one in result.open_trades),
         "value": result.value,
     }
+
+
+def _outcome(result: BacktestResult) -> dict[str, Any]:
+    held = {f"held.{one.symbol}": one.quantity for one in result.open_trades}
+    return figures(result) | _spread("orders", result.orders) | held
 
 
 def _inputs(result: BacktestResult) -> dict[str, Any]:
