@@ -1,13 +1,23 @@
-"""The network is cut off: tests reach this machine and nothing else."""
+"""The network is cut off: tests reach this machine and nothing else.
+
+Properties are tried on the same examples each time, and however long one takes;
+``HYPOTHESIS_PROFILE=random`` looks for others.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("random", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 Address = Any
 
