@@ -9,6 +9,7 @@ __all__ = ["day_numbers", "ms_of"]
 
 _EPOCH_DAY = 719_163  # 1970-01-01 as `datetime.date.toordinal` counts
 _DAY_MS = 86_400_000
+_AT_ONCE = 8_192
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -18,9 +19,19 @@ def day_numbers(ms: Ints) -> Floats:
     """Return what `backtrader.date2num` says of each moment, in ms since the epoch, UTC.
 
     That one sums day, hour, minute, second and microsecond as fractions of a day without
-    an error (`math.fsum`) and rounds once; so does this, a column at a time.
+    an error (`math.fsum`) and rounds once; so does this, some thousands at a time, so that
+    what is in between stays in the processor's cache.
     """
-    day, of_day = np.divmod(np.asarray(ms, dtype=np.int64), _DAY_MS)
+    moments = np.asarray(ms, dtype=np.int64)
+    found = np.empty(len(moments), dtype=np.float64)
+    for first in range(0, len(moments), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        found[part] = _day_numbers(moments[part])
+    return found
+
+
+def _day_numbers(ms: Ints) -> Floats:
+    day, of_day = np.divmod(ms, _DAY_MS)
     second, milli = np.divmod(of_day, 1000)
     minute, second = np.divmod(second, 60)
     hour, minute = np.divmod(minute, 60)

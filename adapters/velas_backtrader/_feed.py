@@ -7,6 +7,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from velas import frames
@@ -185,7 +187,7 @@ class CandleData(CandleLines):
             return
         if not self._columns:
             columns = columns_of(self.frame, self.interval)
-            self._columns = {name: array("d", one.tobytes()) for name, one in columns.items()}
+            self._columns = {name: _buffer(one) for name, one in columns.items()}
         self._row = 0
         self._pairs = [
             (getattr(self.lines, name), self._columns[name]) for name in self.getlinealiases()
@@ -202,7 +204,8 @@ class CandleData(CandleLines):
         for line, column in self._pairs:
             # in front of the first bar index 0 is the last place of the array: no price there
             line.extension = max(1, line.extension)
-            line.array = column[first:end] + array("d", [math.nan] * line.extension)
+            line.array = column[first:end]
+            line.array.extend([math.nan] * line.extension)
         self._row = len(moments)
         self._last()
         self.home()
@@ -289,3 +292,9 @@ def _live_of(source: object) -> LiveCandles | None:
     if isinstance(source, LiveCandles):
         return source
     return LiveCandles.of_stream(source) if isinstance(source, Stream) else None
+
+
+def _buffer(values: npt.NDArray[np.float64]) -> array[float]:
+    buffer = array("d")
+    buffer.frombytes(np.ascontiguousarray(values).view(np.uint8).data)  # one copy, no more
+    return buffer
