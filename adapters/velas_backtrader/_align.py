@@ -96,9 +96,6 @@ class Alignment:
         interval = Interval(key[1])
         self._lines[key] = _Line(interval, reached_ms, settled, history or Block())
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._lines
-
     def put(self, bar: Bar) -> None:
         """Take the next candle of a series."""
         line = self._lines[bar.key]

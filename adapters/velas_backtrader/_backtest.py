@@ -101,9 +101,9 @@ def _check(datas: tuple[CandleData, ...]) -> None:
 def _ran(cerebro: Any) -> Any:
     if len(cerebro.strats) != 1:
         raise ConfigError(f"{len(cerebro.strats)} strategies: the result of a backtest is of one")
-    ran = cerebro.run()
     if cerebro._dooptimize:
         raise ConfigError("optstrategy: the result of a backtest is of one run; make one of each")
+    ran = cerebro.run()
     if not ran:
         raise ConfigError("the strategy has skipped itself (StrategySkipError): nothing ran")
     return ran[0]

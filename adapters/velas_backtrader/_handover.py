@@ -120,6 +120,12 @@ class Handover:
         with self._change:
             return self._stopped or (self._ended and not self._alignment.due)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether cerebro's side has had enough."""
+        with self._change:
+            return self._stopped
+
     def stop(self) -> None:
         """Interrupt the stream; nothing is taken any more."""
         with self._change:

@@ -27,7 +27,6 @@ from velas_backtrader._checks import Series
 from velas_backtrader._handover import Handover, State
 from velas_backtrader._lines import LINES, columns_of, ends_of
 from velas_backtrader._pump import Opener, Want, pump
-from velas_backtrader._rounds import end_with_run, rest_the_broker
 from velas_backtrader._source import Shelf, history
 
 if TYPE_CHECKING:
@@ -141,8 +140,15 @@ class LiveCandles:
         if cerebro._dooptimize:
             _refuse_to_optimize()
         cerebro.optstrategy = _refuse_to_optimize
-        end_with_run(cerebro, self.stop)
-        rest_the_broker(cerebro)
+        run = cerebro.runstrategies
+
+        def guarded(*args: Any, **options: Any) -> Any:
+            try:
+                return run(*args, **options)
+            finally:
+                self.stop()
+
+        cerebro.runstrategies = guarded
 
     def begin(self, cerebro: Any) -> None:
         """Start the stream with the feeds of a cerebro; the first of them calls.
@@ -307,8 +313,10 @@ def _run(
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(pump(opener, wants, handover, patience_s))
-    except asyncio.CancelledError:
-        pass  # stopped
+    except asyncio.CancelledError as cancelled:
+        if not handover.stopped:  # nobody here wanted that
+            error = FeedError("the live stream was cancelled from within")
+            error.__cause__ = cancelled
     except BaseException as failure:
         error = failure
     handover.end(error)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
 import gc
 import math
 import threading
 import warnings
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -240,6 +242,16 @@ def test_context_ends_what_was_begun() -> None:
             data.reset()
             data._start()
     assert threads() == []
+
+
+def test_stream_that_is_cancelled_by_somebody_else_is_an_error_of_the_run() -> None:
+    @asynccontextmanager
+    async def cancelled() -> AsyncIterator[velas.Stream]:
+        raise asyncio.CancelledError
+        yield
+
+    with pytest.raises(FeedError, match="cancelled from within"):
+        played([CandleData(LiveCandles(cancelled), "BTCUSDT", "1m")])
 
 
 def test_error_of_the_stream_reaches_the_run() -> None:

@@ -44,6 +44,7 @@ class Crosses(bt.Strategy):  # type: ignore[misc]
         }
 
     def notify_order(self, order: Any) -> None:
+        self.deals.append((order.data._name, order.getstatusname(), self.datetime[0]))
         if order.status == order.Completed:
             done = order.executed
             self.deals.append(

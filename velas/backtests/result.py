@@ -83,22 +83,14 @@ class DataUsed:
 
 
 @attrs.frozen(kw_only=True)
-class ClosedTrade:
-    """A position from its opening to its end; prices are averages, `pnl` before commission.
-
-    Times are the ends of the candles, of `interval`, in which it was filled.
-    """
-
+class _Trade:
     symbol: str = attrs.field(converter=series_key)
     side: Literal["long", "short"]
     quantity: float = attrs.field(validator=_finite)
     opened_ms: int = attrs.field(validator=_moment)
-    closed_ms: int = attrs.field(validator=_moment)
     entry_price: float = attrs.field(validator=_finite)
-    exit_price: float = attrs.field(validator=_finite)
     pnl: float = attrs.field(validator=_finite)
     commission: float = attrs.field(validator=_finite)
-    interval: str | None = None
 
     @property
     def net(self) -> float:
@@ -107,16 +99,20 @@ class ClosedTrade:
 
 
 @attrs.frozen(kw_only=True)
-class OpenTrade:
-    """A position that was still held at the end; `pnl` is at the last price."""
+class ClosedTrade(_Trade):
+    """A position from its opening to its end; prices are averages, `pnl` before commission.
 
-    symbol: str = attrs.field(converter=series_key)
-    side: Literal["long", "short"]
-    quantity: float = attrs.field(validator=_finite)
-    opened_ms: int = attrs.field(validator=_moment)
-    entry_price: float = attrs.field(validator=_finite)
-    pnl: float = attrs.field(validator=_finite)
-    commission: float = attrs.field(validator=_finite)
+    Times are the ends of the candles, of `interval`, in which it was filled.
+    """
+
+    closed_ms: int = attrs.field(validator=_moment)
+    exit_price: float = attrs.field(validator=_finite)
+    interval: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class OpenTrade(_Trade):
+    """A position that was still held at the end; `pnl` is at the last price."""
 
 
 def _named(instance: object, attribute: attrs.Attribute[str], value: str) -> None:

@@ -232,7 +232,7 @@ def _tell_left(result: BacktestResult) -> None:
     for held in result.open_trades:
         write(
             f"\nHeld at the end: {held.side} {held.quantity:.4g} {held.symbol} from "
-            f"{held.entry_price:,.10g}, {held.pnl - held.commission:+,.2f}"
+            f"{held.entry_price:,.10g}, {held.net:+,.2f}"
         )
 
 
