@@ -17,10 +17,15 @@
     │   ├── Forbidden               403: web application firewall; never retried
     │   ├── RestrictedLocation      451: the venue refuses this country; never retried
     │   ├── AuthError               key, signature, permission or clock
+    │   │   └── TimestampRefused    the request's time is too old or ahead: never executed
     │   ├── BadRequest              the venue refuses the arguments (also ValueError)
     │   │   └── TooOld              it lies further back than the venue looks up
     │   ├── UnknownSymbol           no such market (also LookupError)
-    │   ├── OrderRejected           the order was judged and refused
+    │   ├── OrderNotFound           the venue does not know the order (also LookupError)
+    │   ├── OrderRejected           the order was judged and refused; it does not exist
+    │   │   ├── OrderInvalid        refused by the market's own rules (also ValueError)
+    │   │   ├── DuplicateOrder      refused, as an order with its client id exists
+    │   │   └── TradingOff          refused by `trading.mode` or `trading.max_notional`
     │   └── OrderUnknown            the order's fate is unknown; never sent again blindly
     ├── FeedError
     └── StoreError
@@ -33,6 +38,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "AdapterError",
     "AuthError",
@@ -41,11 +48,14 @@ __all__ = [
     "Banned",
     "BrokenAdapter",
     "ConfigError",
+    "DuplicateOrder",
     "ExchangeError",
     "FeedError",
     "Forbidden",
     "FrameError",
     "MissingDependency",
+    "OrderInvalid",
+    "OrderNotFound",
     "OrderRejected",
     "OrderUnknown",
     "RateLimited",
@@ -55,7 +65,9 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreLocked",
+    "TimestampRefused",
     "TooOld",
+    "TradingOff",
     "Transient",
     "Unavailable",
     "UnknownAdapter",
@@ -148,6 +160,10 @@ class AuthError(ExchangeError):
     """Key, signature, permission or timestamp were refused."""
 
 
+class TimestampRefused(AuthError):
+    """The request's timestamp is outside of what the venue accepts; it was not executed."""
+
+
 class BadRequest(ExchangeError, ValueError):
     """The venue refuses the request's arguments."""
 
@@ -166,6 +182,26 @@ class UnknownSymbol(ExchangeError, LookupError):
 
 class OrderRejected(ExchangeError):
     """The order was judged and refused; it does not exist."""
+
+
+class OrderInvalid(OrderRejected, ValueError):
+    """The order breaks rules of its market; `violations` are all of them."""
+
+    def __init__(self, message: str, *, violations: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.violations = tuple(violations)
+
+
+class DuplicateOrder(OrderRejected):
+    """The venue has an order with this client id already."""
+
+
+class TradingOff(OrderRejected):
+    """The settings do not let this order leave; nothing was sent."""
+
+
+class OrderNotFound(ExchangeError, LookupError):
+    """The venue does not know this order, or not yet: young ones can be invisible."""
 
 
 class OrderUnknown(ExchangeError):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from velas.errors import ConfigError
+from velas.order_models import Order, OrderRequest, Position
 from velas.symbols import series_key
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "MarketType",
     "Order",
     "OrderRequest",
+    "Position",
     "SeriesId",
     "SeriesStats",
     "Source",
@@ -55,8 +57,9 @@ class Market:
     """One tradable market as the venue lists it.
 
     `limits` and `precision` are ccxt's, as exact decimals (`precision_mode` says how to
-    read the latter); `filters` are the venue's own, untouched. `listed_ms` is the
-    venue's word on when trading began, None where it does not say.
+    read the latter); `filters` are the venue's own, untouched, `exchange_filters` those
+    it has for all markets together. `listed_ms` is the venue's word on when trading
+    began, None where it does not say.
     """
 
     symbol: str
@@ -77,6 +80,7 @@ class Market:
         factory=dict, repr=False
     )
     filters: tuple[Mapping[str, Any], ...] = attrs.field(default=(), repr=False)
+    exchange_filters: tuple[Mapping[str, Any], ...] = attrs.field(default=(), repr=False)
     order_types: tuple[str, ...] = attrs.field(default=(), repr=False)
     info: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
 
@@ -209,37 +213,6 @@ class Subscription:
     channel: Channel
     symbol: str
     interval: str | None = None
-
-
-@attrs.frozen
-class OrderRequest:
-    """What a bot wants: exact decimals; `intent` is its own key, the same on a retry."""
-
-    symbol: str
-    side: Literal["buy", "sell"]
-    type: str
-    quantity: Decimal
-    price: Decimal | None = None
-    stop_price: Decimal | None = None
-    time_in_force: str | None = None
-    reduce_only: bool = False
-    intent: str | None = None
-
-
-@attrs.frozen
-class Order:
-    """An order as the venue reports it."""
-
-    symbol: str
-    id: str
-    client_id: str | None
-    side: Literal["buy", "sell"]
-    type: str
-    status: str
-    quantity: Decimal
-    filled: Decimal
-    price: Decimal | None
-    timestamp: int | None
 
 
 @attrs.frozen

@@ -1,0 +1,119 @@
+"""What judging an order gives: its violations, and what could not be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import overload
+
+import attrs
+
+from velas.decimals import exact_or_none, plain
+
+__all__ = ["MarketState", "NotJudged", "Value", "Verdict", "Violation"]
+
+Value = Decimal | int | str | None
+
+
+@attrs.frozen
+class MarketState:
+    """What rules ask about the market and the account beyond the order itself.
+
+    `reference_price` is Spot's: the symbol's reference price, else the average of the
+    last minutes. `mark_price` is Futures'. `position` is MAX_POSITION's sum: free and
+    locked base asset and the open buy orders' quantity. Numbers of orders are of those
+    open now, without the one that is judged; `algo` are stops and take-profits;
+    `exchange_...` count all symbols. `amends` is how often this order was amended.
+    None: not known, and rules that need it say so.
+    """
+
+    reference_price: Decimal | None = attrs.field(default=None, converter=exact_or_none)
+    mark_price: Decimal | None = attrs.field(default=None, converter=exact_or_none)
+    best_bid: Decimal | None = attrs.field(default=None, converter=exact_or_none)
+    best_ask: Decimal | None = attrs.field(default=None, converter=exact_or_none)
+    position: Decimal | None = attrs.field(default=None, converter=exact_or_none)
+    open_orders: int | None = None
+    open_algo_orders: int | None = None
+    open_iceberg_orders: int | None = None
+    open_order_lists: int | None = None
+    exchange_orders: int | None = None
+    exchange_algo_orders: int | None = None
+    exchange_iceberg_orders: int | None = None
+    exchange_order_lists: int | None = None
+    amends: int | None = None
+
+
+@attrs.frozen
+class Violation:
+    """One rule that the order breaks.
+
+    `filter` is the venue's name of the rule, `field` the field of `OrderRequest` it is
+    about, `value` what the order (or the account) has there, `rule` the rule in words
+    and numbers, `nearest` the nearest legal value, None where there is none.
+    """
+
+    filter: str
+    field: str
+    value: Value
+    rule: str
+    nearest: Value = None
+
+    def __str__(self) -> str:
+        nearest = "" if self.nearest is None else f"; nearest legal: {shown(self.nearest)}"
+        return f"{self.filter}: {self.field} {shown(self.value)}, but {self.rule}{nearest}"
+
+
+@attrs.frozen
+class NotJudged:
+    """A rule that was not judged: `needs` says what it would have to know."""
+
+    filter: str
+    needs: str
+
+    def __str__(self) -> str:
+        return f"{self.filter}: not judged, {self.needs}"
+
+
+@attrs.frozen(eq=False)
+class Verdict(Sequence[Violation]):
+    """All violations of one order, as a sequence: empty when it is legal.
+
+    `not_judged` are rules whose state was not given, and filters velas does not know;
+    they make the order neither legal nor illegal.
+    """
+
+    violations: tuple[Violation, ...] = ()
+    not_judged: tuple[NotJudged, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing that was judged is violated."""
+        return not self.violations
+
+    @overload
+    def __getitem__(self, index: int) -> Violation: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Violation, ...]: ...
+    def __getitem__(self, index: int | slice) -> Violation | tuple[Violation, ...]:
+        return self.violations[index]
+
+    def __len__(self) -> int:
+        return len(self.violations)
+
+    def __iter__(self) -> Iterator[Violation]:
+        return iter(self.violations)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Verdict):
+            return (self.violations, self.not_judged) == (other.violations, other.not_judged)
+        if isinstance(other, (list, tuple)):
+            return self.violations == tuple(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.violations, self.not_judged))
+
+
+def shown(value: Value) -> str:
+    """Return a value as a message spells it."""
+    return plain(value) if isinstance(value, Decimal) else str(value)
