@@ -360,7 +360,7 @@ class ExchangeContract:
         """Are refused where the capabilities lack them."""
         if exchange.capabilities.orders:
             pytest.skip("the adapter trades")
-        request = OrderRequest(self.symbol, "buy", "MARKET", quantity=1)  # type: ignore[arg-type]
+        request = OrderRequest(self.symbol, "buy", "MARKET", quantity=1)
         for refused in (
             exchange.create_order(request),
             exchange.cancel_order(self.symbol, "1"),
