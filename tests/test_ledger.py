@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import velas.ledger
+import velas.ledger_file
 from velas.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from velas.ledger import IdempotentCall, Ledger
 from velas.models import Gap
@@ -105,8 +105,8 @@ def test_file_is_its_owners_only(path: Path) -> None:
 def test_file_is_written_durably(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.set_ban("venue", 1, "x")
-        assert ledger._read("PRAGMA journal_mode", ()) == [("wal",)]
-        assert ledger._read("PRAGMA synchronous", ()) == [(2,)]
+        assert ledger.read("PRAGMA journal_mode", ()) == [("wal",)]
+        assert ledger.read("PRAGMA synchronous", ()) == [(2,)]
 
 
 def test_close_again_is_harmless_and_use_after_it_is_told(path: Path) -> None:
@@ -145,7 +145,7 @@ def test_open_other_programs_database_is_refused_and_untouched(path: Path, state
 
 
 def test_open_newer_schema_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(velas.ledger, "_SCHEMA_VERSION", 7)
+    monkeypatch.setattr(velas.ledger_file, "_SCHEMA_VERSION", 7)
     with Ledger(path) as ledger:
         ledger.set_ban("venue", 1, "x")
     monkeypatch.undo()
@@ -191,7 +191,7 @@ def test_damaged_page_is_named(path: Path) -> None:
 def test_full_disk_is_told_and_what_was_there_stays(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.add_absent(*SERIES, [Gap(1, 2, 1)], now_ms=1)
-        ledger._write("PRAGMA max_page_count = 12", ())
+        ledger.write("PRAGMA max_page_count = 12", ())
         many = [Gap(2 * n + 5, 2 * n + 6, 1) for n in range(9999)]
         with pytest.raises(StoreFull, match="no space left"):
             ledger.add_absent(*SERIES, many, now_ms=1)
@@ -202,7 +202,7 @@ def test_full_disk_is_told_and_what_was_there_stays(path: Path) -> None:
 def test_read_only_file_is_told(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.set_ban("venue", 0, "x")
-        ledger._write("PRAGMA query_only = 1", ())
+        ledger.write("PRAGMA query_only = 1", ())
         with pytest.raises(StoreError, match="readonly"):
             ledger.set_ban("venue", 1, "x")
 
@@ -210,14 +210,14 @@ def test_read_only_file_is_told(path: Path) -> None:
 def test_held_by_another_process_too_long_is_told(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(velas.ledger, "_BUSY_S", 0.01)
+    monkeypatch.setattr(velas.ledger_file, "_BUSY_S", 0.01)
     with Ledger(path) as ledger, Ledger(path) as other:
-        other._write("BEGIN IMMEDIATE", ())
+        other.write("BEGIN IMMEDIATE", ())
         with pytest.raises(StoreLocked, match="another process holds it"):
             ledger.set_ban("venue", 1, "x")
         with pytest.raises(StoreLocked):
             ledger.begin_call("k", now_ms=0, expires_ms=1)
-        other._write("ROLLBACK", ())
+        other.write("ROLLBACK", ())
 
 
 def test_threads_claim_each_key_once(path: Path) -> None:

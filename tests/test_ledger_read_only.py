@@ -122,7 +122,7 @@ def test_read_only_side_files_not_to_be_made_gives_what_is_folded_in(
     monkeypatch.setattr(sqlite3, "connect", connect_as_on_a_read_only_folder)
     before = contents(unfolded.parent)
     with (
-        caplog.at_level(logging.WARNING, logger="velas.ledger"),
+        caplog.at_level(logging.WARNING, logger="velas.ledger_file"),
         Ledger(unfolded, read_only=True) as ledger,
     ):
         assert ledger.ban_until_ms("venue") == 5
@@ -149,7 +149,7 @@ def test_read_only_folder_without_permission_to_write_is_read(
 
 def test_read_only_older_file_that_lacks_a_table_knows_nothing_of_it(path: Path) -> None:
     with Ledger(path) as ledger:
-        ledger._write("DROP TABLE ended", ())
+        ledger.write("DROP TABLE ended", ())
     before = contents(path.parent)
     with Ledger(path, read_only=True) as ledger:
         assert ledger.ended(*SERIES) is None
@@ -162,7 +162,7 @@ def test_read_only_older_file_that_lacks_a_table_knows_nothing_of_it(path: Path)
 )
 def test_read_only_file_of_others_is_refused(path: Path, pragma: str, said: str) -> None:
     with Ledger(path) as ledger:
-        ledger._write(f"PRAGMA {pragma}", ())
+        ledger.write(f"PRAGMA {pragma}", ())
     with pytest.raises(StoreError, match=said):
         Ledger(path, read_only=True)
 
