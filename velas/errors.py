@@ -26,6 +26,7 @@
     │   │   ├── OrderInvalid        refused by the market's own rules (also ValueError)
     │   │   ├── DuplicateOrder      refused, as an order with its client id exists
     │   │   └── TradingOff          refused by `trading.mode` or `trading.max_notional`
+    │   ├── OrderNotPlaced          not executed, and no order exists (Transient)
     │   └── OrderUnknown            the order's fate is unknown; never sent again blindly
     ├── FeedError
     └── StoreError
@@ -56,6 +57,7 @@ __all__ = [
     "MissingDependency",
     "OrderInvalid",
     "OrderNotFound",
+    "OrderNotPlaced",
     "OrderRejected",
     "OrderUnknown",
     "RateLimited",
@@ -202,6 +204,10 @@ class TradingOff(OrderRejected):
 
 class OrderNotFound(ExchangeError, LookupError):
     """The venue does not know this order, or not yet: young ones can be invisible."""
+
+
+class OrderNotPlaced(ExchangeError, Transient):
+    """The order was not executed and does not exist; it may be sent again."""
 
 
 class OrderUnknown(ExchangeError):

@@ -110,13 +110,13 @@ class Order:
     side: Side
     type: str
     status: OrderStatus
-    quantity: Decimal
-    filled: Decimal
-    price: Decimal | None
+    quantity: Decimal = attrs.field(converter=exact)
+    filled: Decimal = attrs.field(converter=exact)
+    price: Decimal | None = attrs.field(converter=exact_or_none)
     timestamp: int | None
-    average: Decimal | None = None
-    cost: Decimal | None = None
-    stop_price: Decimal | None = None
+    average: Decimal | None = attrs.field(default=None, converter=exact_or_none)
+    cost: Decimal | None = attrs.field(default=None, converter=exact_or_none)
+    stop_price: Decimal | None = attrs.field(default=None, converter=exact_or_none)
     time_in_force: str | None = None
     reduce_only: bool = False
     intent: str | None = None

@@ -1,0 +1,374 @@
+"""The order desk, one situation at a time, on a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.support.order_sim import START_MS, sim_loop
+from velas import errors
+from velas.ledger import Ledger
+from velas.order_models import Order, OrderRequest
+from velas.orders import Journal, OrderDesk, Patience, Sending, client_id_of
+
+REQUEST = OrderRequest("BTC/USDT", "buy", "limit", 1, price=100, intent="first")
+FOUND = Order("BTC/USDT", "7", client_id_of("first"), "buy", "limit", "open", 1, 0, 100, START_MS)
+RECV_WINDOW_MS = 5_000
+
+
+class Venue:
+    """Answers by script: an order, an error, or `hang`; finds what `there` says."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+        self.there: list[Order | Exception | None] = []
+        self.sent: list[float] = []
+        self.asked: list[float] = []
+        self.measured = 0
+        self.fence = True
+
+    def now_ms(self) -> int:
+        return START_MS + int(self.monotonic_s() * 1000)
+
+    def monotonic_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(seconds, 1e-6))
+
+    async def venue_time_ms(self, *, fresh: bool = False) -> int:
+        self.measured += fresh
+        return self.now_ms()
+
+    async def find_order(self, request: OrderRequest, client_id: str) -> Order | None:
+        self.asked.append(self.monotonic_s())
+        found = self.there.pop(0) if self.there else None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def send_order(self, request: OrderRequest, client_id: str, sending: Sending) -> Order:
+        answer = self.answers.pop(0) if self.answers else FOUND
+        if isinstance(answer, errors.ConfigError):
+            raise answer  # before anything leaves
+        await sending(self.now_ms() + RECV_WINDOW_MS if self.fence else None)
+        self.sent.append(self.monotonic_s())
+        await asyncio.sleep(0.1)
+        if isinstance(answer, BaseException):
+            raise answer
+        assert isinstance(answer, Order)
+        return answer
+
+
+def desk_of(venue: Venue, ledger: Ledger | None = None, **options: Any) -> OrderDesk:
+    journal = Journal(ledger or Ledger(), "me")
+    return OrderDesk(venue, journal, clock=venue, **options)
+
+
+def jumping(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        loop = sim_loop()
+        try:
+            loop.run_until_complete(test(*args, **kwargs))
+        finally:
+            loop.close()
+
+    return run
+
+
+@jumping
+async def test_place_answered_is_sent_once_and_noted() -> None:
+    venue, ledger = Venue(), Ledger()
+    order = await desk_of(venue, ledger).place(REQUEST)
+    assert order == attrs.evolve(FOUND, intent="first")
+    assert len(venue.sent) == 1
+    assert venue.asked == []
+    line = Journal(ledger, "me").get("first")
+    assert line is not None
+    assert (line.state, line.order) == ("placed", order)
+
+
+@jumping
+async def test_place_again_returns_the_order_as_it_is_now() -> None:
+    venue = Venue()
+    desk = desk_of(venue)
+    await desk.place(REQUEST)
+    venue.there = [attrs.evolve(FOUND, status="filled", filled=Decimal(1))]
+    order = await desk.place(REQUEST)
+    assert (order.status, order.intent) == ("filled", "first")
+    assert len(venue.sent) == 1
+
+
+@jumping
+@pytest.mark.parametrize("gone", [None, errors.Unavailable("down")])
+async def test_place_again_venue_does_not_tell_returns_what_was_noted(gone: Any) -> None:
+    venue = Venue()
+    desk = desk_of(venue)
+    first = await desk.place(REQUEST)
+    venue.there = [gone]
+    assert await desk.place(REQUEST) == first
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_answer_lost_is_found_by_asking() -> None:
+    venue = Venue(errors.RequestTimeout("10 s"))
+    venue.there = [None, errors.Unavailable("502"), None, FOUND]
+    order = await desk_of(venue).place(REQUEST)
+    assert order.id == "7"
+    assert len(venue.sent) == 1
+    assert len(venue.asked) == 4
+
+
+@jumping
+async def test_place_absent_is_sent_again_only_after_the_fence() -> None:
+    venue = Venue(errors.Unavailable("502"))
+    await desk_of(venue, patience=Patience(settle_s=10.0)).place(REQUEST)
+    first, second = venue.sent
+    assert second - first > RECV_WINDOW_MS / 1000 + 10.0
+    late = [at for at in venue.asked if at - first > RECV_WINDOW_MS / 1000 + 10.0]
+    assert len(late) == 2
+    assert venue.measured == 2
+
+
+@jumping
+async def test_place_absent_too_late_is_not_sent_again() -> None:
+    venue = Venue(errors.Unavailable("502"))
+    desk = desk_of(venue, resend_s=5.0)
+    with pytest.raises(errors.OrderNotPlaced, match="no order exists after 1 attempt"):
+        await desk.place(REQUEST)
+    assert len(venue.sent) == 1
+    order = await desk.place(REQUEST)  # wanted anew
+    assert order.id == "7"
+    assert len(venue.sent) == 2
+
+
+@jumping
+async def test_place_without_a_fence_is_never_sent_again() -> None:
+    venue = Venue(errors.Unavailable("502"))
+    venue.fence = False
+    desk = desk_of(venue)
+    for _ in range(2):
+        with pytest.raises(errors.OrderUnknown, match="cannot prove that it has not"):
+            await desk.place(REQUEST)
+    assert len(venue.sent) == 1
+    venue.there = [FOUND]
+    assert (await desk.place(REQUEST)).id == "7"
+
+
+@jumping
+async def test_place_venue_silent_is_unknown_and_names_the_intent() -> None:
+    venue = Venue(errors.Unavailable("502"))
+    venue.there = [errors.Unavailable("down")] * 100
+    with pytest.raises(errors.OrderUnknown, match=r"'first'.*down.*not sent again") as raised:
+        await desk_of(venue).place(REQUEST)
+    assert not isinstance(raised.value, errors.Transient)
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_key_revoked_while_asking_is_unknown_at_once() -> None:
+    venue = Venue(errors.Unavailable("502"))
+    venue.there = [errors.AuthError("-2015")]
+    with pytest.raises(errors.OrderUnknown, match="-2015"):
+        await desk_of(venue).place(REQUEST)
+    assert len(venue.asked) == 1
+
+
+@jumping
+async def test_place_refused_is_raised_and_the_intent_may_be_placed_again() -> None:
+    venue, ledger = Venue(errors.OrderRejected("no money")), Ledger()
+    desk = desk_of(venue, ledger)
+    with pytest.raises(errors.OrderRejected, match="no money"):
+        await desk.place(REQUEST)
+    line = Journal(ledger, "me").get("first")
+    assert line is not None
+    assert (line.state, line.reason) == ("refused", "no money")
+    assert (await desk.place(REQUEST)).id == "7"
+
+
+@jumping
+async def test_place_nothing_left_raises_and_leaves_the_line_ready() -> None:
+    venue, ledger = Venue(errors.ConfigError("no key")), Ledger()
+    with pytest.raises(errors.ConfigError, match="no key"):
+        await desk_of(venue, ledger).place(REQUEST)
+    line = Journal(ledger, "me").get("first")
+    assert line is not None
+    assert (line.state, line.attempt) == ("ready", 0)
+
+
+@jumping
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.TimestampRefused("-1021"),
+        errors.OrderNotPlaced("503 Service Unavailable."),
+        errors.RateLimited("429"),
+    ],
+)
+async def test_place_passing_refusal_is_sent_again_at_once(error: Exception) -> None:
+    venue = Venue(error, error)
+    assert (await desk_of(venue).place(REQUEST)).id == "7"
+    assert len(venue.sent) == 3
+    assert venue.sent[-1] < 2.0
+    assert venue.asked == []
+
+
+@jumping
+async def test_place_passing_refusals_without_end_give_up() -> None:
+    venue = Venue(*[errors.OrderNotPlaced("503")] * 50)
+    with pytest.raises(errors.OrderNotPlaced, match="after 5 attempt"):
+        await desk_of(venue).place(REQUEST)
+    assert len(venue.sent) == 5
+
+
+@jumping
+async def test_place_duplicate_is_asked_for() -> None:
+    venue = Venue(errors.DuplicateOrder("-2010 Duplicate order sent."))
+    venue.there = [None, FOUND]
+    assert (await desk_of(venue).place(REQUEST)).id == "7"
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_order_of_the_id_is_another_one_is_not_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    venue = Venue(errors.Unavailable("502"))
+    venue.there = [attrs.evolve(FOUND, id="3", quantity=Decimal(9)), FOUND]
+    assert (await desk_of(venue).place(REQUEST)).id == "7"
+    assert "is another one" in caplog.text
+
+
+@jumping
+async def test_place_two_tasks_one_intent_send_once() -> None:
+    venue = Venue()
+    desk = desk_of(venue)
+    venue.there = [FOUND]
+    one, two = await asyncio.gather(desk.place(REQUEST), desk.place(REQUEST))
+    assert one == two
+    assert len(venue.sent) == 1
+    assert desk._locks == {}
+
+
+@jumping
+async def test_place_two_processes_one_intent_send_once() -> None:
+    venue, ledger = Venue(), Ledger()
+    venue.there = [FOUND] * 4
+    orders = await asyncio.gather(*(desk_of(venue, ledger).place(REQUEST) for _ in range(3)))
+    assert {one.id for one in orders} == {"7"}
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_canceled_while_sending_is_settled_by_the_next_call() -> None:
+    venue, ledger = Venue(), Ledger()
+    placing = asyncio.ensure_future(desk_of(venue, ledger).place(REQUEST))
+    await asyncio.sleep(0.05)
+    placing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await placing
+    venue.there = [FOUND]
+    assert (await desk_of(venue, ledger).place(REQUEST)).id == "7"
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_without_intent_is_refused() -> None:
+    with pytest.raises(errors.ConfigError, match="needs an intent key"):
+        await desk_of(Venue()).place(attrs.evolve(REQUEST, intent=None))
+
+
+@jumping
+async def test_place_own_client_id_is_used() -> None:
+    venue, ledger = Venue(), Ledger()
+    await desk_of(venue, ledger).place(attrs.evolve(REQUEST, client_id="mine-1"))
+    line = Journal(ledger, "me").get("first")
+    assert line is not None
+    assert line.client_id == "mine-1"
+
+
+@jumping
+async def test_place_journal_cannot_be_written_sends_nothing() -> None:
+    venue, ledger = Venue(), Ledger()
+    ledger.write(
+        "CREATE TEMP TRIGGER full BEFORE UPDATE ON intent BEGIN SELECT RAISE(FAIL, 'full'); END", ()
+    )
+    with pytest.raises(errors.StoreError, match="full"):
+        await desk_of(venue, ledger).place(REQUEST)
+    assert venue.sent == []
+
+
+@jumping
+async def test_place_end_cannot_be_noted_returns_the_order(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    venue, ledger = Venue(), Ledger()
+    ledger.write(
+        "CREATE TEMP TRIGGER full BEFORE UPDATE ON intent WHEN NEW.state = 'placed'"
+        " BEGIN SELECT RAISE(FAIL, 'full'); END",
+        (),
+    )
+    assert (await desk_of(venue, ledger).place(REQUEST)).id == "7"
+    assert "could not be noted" in caplog.text
+    ledger.write("DROP TRIGGER full", ())
+    venue.there = [FOUND, FOUND]
+    assert (await desk_of(venue, ledger).place(REQUEST)).id == "7"
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_recover_settles_every_open_intent() -> None:
+    venue, ledger = Venue(), Ledger()
+    journal = Journal(ledger, "me")
+    requests = {name: attrs.evolve(REQUEST, intent=name) for name in ("ready", "first", "lost")}
+    lines = {
+        name: journal.claim(one, client_id_of(name), now_ms=1) for name, one in requests.items()
+    }
+    for name in ("first", "lost"):
+        journal.sending(lines[name], expires_ms=START_MS - 60_000, now_ms=2)
+    venue.there = [FOUND]
+    settled = {one.key: one for one in await desk_of(venue, ledger).recover()}
+    assert {key: one.state for key, one in settled.items()} == {
+        "ready": "absent",
+        "first": "placed",
+        "lost": "absent",
+    }
+    assert settled["first"].order is not None
+    assert journal.unsettled() == []
+    assert venue.sent == []
+
+
+@jumping
+async def test_recover_venue_silent_leaves_it_open(caplog: pytest.LogCaptureFixture) -> None:
+    venue, ledger = Venue(), Ledger()
+    journal = Journal(ledger, "me")
+    journal.sending(
+        journal.claim(REQUEST, client_id_of("first"), now_ms=1), expires_ms=None, now_ms=2
+    )
+    (line,) = await desk_of(venue, ledger).recover()
+    assert line.state == "sent"
+    assert "'first'" in caplog.text
+
+
+@jumping
+async def test_recover_nothing_open_asks_nothing() -> None:
+    venue = Venue()
+    assert await desk_of(venue).recover() == []
+    assert venue.asked == []
+
+
+async def test_place_journal_on_disk_is_written_off_the_loop(tmp_path) -> None:
+    venue = Venue()
+    with Ledger(tmp_path / "velas.db") as ledger:
+        assert (await desk_of(venue, ledger).place(REQUEST)).id == "7"
+        line = Journal(ledger, "me").get("first")
+        assert line is not None
+        assert line.state == "placed"

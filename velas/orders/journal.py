@@ -1,0 +1,230 @@
+"""The intent journal: what was wanted, what left, and what is known of it; in the ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import attrs
+import orjson
+
+from velas.decimals import plain
+from velas.errors import ConfigError, StoreError
+from velas.ledger_file import LedgerFile
+from velas.order_models import Order, OrderRequest
+
+__all__ = ["Intent", "IntentState", "Journal"]
+
+IntentState = Literal["ready", "sent", "placed", "refused", "absent"]
+
+_COLUMNS = "intent, client_id, request, state, attempt, expires_ms, result, changed_ms"
+_OPEN = ("ready", "sent")
+
+
+@attrs.frozen
+class Intent:
+    """One line of the journal.
+
+    `state` is ``ready`` (written down, nothing left yet), ``sent`` (a request left, its
+    fate is not known), ``placed`` (the order exists), ``refused`` (the venue judged it and
+    said no) or ``absent`` (known not to exist for another reason). `attempt` counts the
+    requests that left; the last of them cannot be executed any more once the venue's
+    clock has passed `expires_ms` (None: it always can). `order` is what the venue said of
+    a placed one, `reason` why another state was reached.
+    """
+
+    key: str
+    client_id: str
+    request: OrderRequest
+    state: IntentState = "ready"
+    attempt: int = 0
+    expires_ms: int | None = None
+    order: Order | None = None
+    reason: str | None = None
+    changed_ms: int = 0
+
+    @property
+    def may_be_sent(self) -> bool:
+        """Whether it is known that no order exists."""
+        return self.state in ("ready", "refused", "absent")
+
+
+class Journal:
+    """The intents of one account at one venue, in a ledger that several processes share.
+
+    Every change is durable when the call returns. A line moves on only from where its
+    writer last saw it (`attempt` and `state`), so of two processes with the same intent
+    only one sends; that an order exists may always be written, and is never unwritten.
+
+    Raises:
+        StoreError: the ledger cannot be written; then nothing may be sent either.
+    """
+
+    def __init__(self, ledger: LedgerFile, account: str) -> None:
+        self._ledger = ledger
+        self._account = account
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether it is a file, so that writing takes time."""
+        return self._ledger.path is not None
+
+    def claim(self, request: OrderRequest, client_id: str, *, now_ms: int) -> Intent:
+        """Write an intent down, or return it as it stands if it is there already.
+
+        Raises:
+            ConfigError: the key was used for another order, or the client id by another
+                intent.
+        """
+        key = _key_of(request)
+        wanted = _encode(request)
+        with self._ledger.transaction() as db:
+            found = self._find(db, key)
+            if found is not None:
+                _check_same(found, request, client_id)
+                return found
+            with _own_client_id(client_id):
+                db.execute(
+                    "INSERT INTO intent VALUES (?, ?, ?, ?, 'ready', 0, NULL, NULL, ?)",
+                    (self._account, key, client_id, wanted, now_ms),
+                )
+        return Intent(key, client_id, request, changed_ms=now_ms)
+
+    def get(self, key: str) -> Intent | None:
+        """Return the intent of a key as it stands now, None if it was never claimed."""
+        rows = self._ledger.read(
+            f"SELECT {_COLUMNS} FROM intent WHERE account = ? AND intent = ?",
+            (self._account, key),
+        )
+        return _decode(rows[0]) if rows else None
+
+    def unsettled(self) -> list[Intent]:
+        """Return the intents of which it is not known whether an order exists."""
+        rows = self._ledger.read(
+            f"SELECT {_COLUMNS} FROM intent WHERE account = ? AND state IN (?, ?)"
+            " ORDER BY changed_ms, intent",
+            (self._account, *_OPEN),
+        )
+        return [_decode(row) for row in rows]
+
+    def sending(self, intent: Intent, *, expires_ms: int | None, now_ms: int) -> Intent | None:
+        """Write down that a request leaves now; None if somebody else was faster.
+
+        When it returns an intent, and only then, the request may go out.
+        """
+        if not intent.may_be_sent:
+            return None
+        changed = self._move(intent, "sent", None, now_ms, expires_ms, attempt=intent.attempt + 1)
+        return (
+            attrs.evolve(
+                intent,
+                state="sent",
+                attempt=intent.attempt + 1,
+                expires_ms=expires_ms,
+                reason=None,
+                changed_ms=now_ms,
+            )
+            if changed
+            else None
+        )
+
+    def placed(self, intent: Intent, order: Order, *, now_ms: int) -> Intent:
+        """Write down that the order exists."""
+        self._ledger.write(
+            "UPDATE intent SET state = 'placed', result = ?, changed_ms = ?"
+            " WHERE account = ? AND intent = ?",
+            (_encode(order), now_ms, self._account, intent.key),
+        )
+        return attrs.evolve(intent, state="placed", order=order, reason=None, changed_ms=now_ms)
+
+    def refused(self, intent: Intent, reason: str, *, now_ms: int) -> bool:
+        """Write down that the venue refused the request; False if the line moved on."""
+        return self._move(intent, "refused", orjson.dumps(reason), now_ms, intent.expires_ms)
+
+    def absent(self, intent: Intent, reason: str, *, now_ms: int) -> bool:
+        """Write down that no order exists; False if the line moved on meanwhile."""
+        return self._move(intent, "absent", orjson.dumps(reason), now_ms, intent.expires_ms)
+
+    def _move(
+        self,
+        intent: Intent,
+        state: IntentState,
+        result: bytes | None,
+        now_ms: int,
+        expires_ms: int | None,
+        *,
+        attempt: int | None = None,
+    ) -> bool:
+        with self._ledger.transaction() as db:
+            return bool(
+                db.execute(
+                    "UPDATE intent SET state = ?, result = ?, changed_ms = ?, expires_ms = ?,"
+                    " attempt = ? WHERE account = ? AND intent = ? AND attempt = ? AND state = ?",
+                    (
+                        *(state, result, now_ms, expires_ms),
+                        intent.attempt if attempt is None else attempt,
+                        *(self._account, intent.key, intent.attempt, intent.state),
+                    ),
+                ).rowcount
+            )
+
+    def _find(self, db: sqlite3.Connection, key: str) -> Intent | None:
+        row = db.execute(
+            f"SELECT {_COLUMNS} FROM intent WHERE account = ? AND intent = ?",
+            (self._account, key),
+        ).fetchone()
+        return None if row is None else _decode(row)
+
+
+def _key_of(request: OrderRequest) -> str:
+    if request.intent is None:
+        raise ConfigError("an order in the journal needs an intent key")
+    return request.intent
+
+
+def _check_same(found: Intent, request: OrderRequest, client_id: str) -> None:
+    if found.request != request or found.client_id != client_id:
+        raise ConfigError(
+            f"intent {found.key!r} is another order's: {_said(found.request)}, not "
+            f"{_said(request)}; every order needs an intent key of its own"
+        )
+
+
+@contextmanager
+def _own_client_id(client_id: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise ConfigError(f"client_id {client_id!r} belongs to another intent") from error
+
+
+def _said(request: OrderRequest) -> str:
+    amount = request.quantity if request.quantity is not None else request.quote_quantity
+    price = "" if request.price is None else f" at {plain(request.price)}"
+    quantity = "all" if amount is None else plain(amount)
+    return f"{request.side} {quantity} {request.symbol} {request.type}{price}"
+
+
+def _encode(model: OrderRequest | Order) -> bytes:
+    return orjson.dumps(attrs.asdict(model), default=plain)
+
+
+def _decode(row: tuple[Any, ...]) -> Intent:
+    key, client_id, request, state, attempt, expires_ms, result, changed_ms = row
+    try:
+        told = None if result is None else orjson.loads(result)
+        return Intent(
+            key,
+            client_id,
+            OrderRequest(**orjson.loads(request)),
+            state,
+            attempt,
+            expires_ms,
+            order=Order(**told) if isinstance(told, dict) else None,
+            reason=told if isinstance(told, str) else None,
+            changed_ms=changed_ms,
+        )
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"intent {key!r} in the journal cannot be read: {error}") from error

@@ -1,0 +1,63 @@
+"""The journal as coroutines: a file's fsync must not hold up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from velas.clock import Clock
+from velas.errors import StoreError
+from velas.order_models import Order, OrderRequest
+from velas.orders.journal import Intent, Journal
+
+__all__ = ["Writer"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Writer:
+    """The journal's methods, each awaited until it is durable; times are the clock's."""
+
+    def __init__(self, journal: Journal, *, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+
+    async def claim(self, request: OrderRequest, client_id: str) -> Intent:
+        """See `Journal.claim`."""
+        return await self._do(self._journal.claim, request, client_id, now_ms=self._clock.now_ms())
+
+    async def get(self, key: str) -> Intent:
+        """Return a claimed intent as it stands now."""
+        found = await self._do(self._journal.get, key)
+        if found is None:
+            raise StoreError(f"intent {key!r} has vanished from the journal")
+        return found
+
+    async def unsettled(self) -> list[Intent]:
+        """See `Journal.unsettled`."""
+        return await self._do(self._journal.unsettled)
+
+    async def sending(self, intent: Intent, expires_ms: int | None) -> Intent | None:
+        """See `Journal.sending`."""
+        return await self._do(
+            self._journal.sending, intent, expires_ms=expires_ms, now_ms=self._clock.now_ms()
+        )
+
+    async def placed(self, intent: Intent, order: Order) -> Intent:
+        """See `Journal.placed`."""
+        return await self._do(self._journal.placed, intent, order, now_ms=self._clock.now_ms())
+
+    async def refused(self, intent: Intent, reason: str) -> bool:
+        """See `Journal.refused`."""
+        return await self._do(self._journal.refused, intent, reason, now_ms=self._clock.now_ms())
+
+    async def absent(self, intent: Intent, reason: str) -> bool:
+        """See `Journal.absent`."""
+        return await self._do(self._journal.absent, intent, reason, now_ms=self._clock.now_ms())
+
+    async def _do(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._journal.is_on_disk:
+            return await asyncio.to_thread(call, *args, **kwargs)
+        return call(*args, **kwargs)
