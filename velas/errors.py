@@ -183,14 +183,21 @@ class UnknownSymbol(ExchangeError, LookupError):
 
 
 class OrderRejected(ExchangeError):
-    """The order was judged and refused; it does not exist."""
+    """The order was judged and refused; it does not exist.
+
+    `by_a_rule` says that a filter of the market was the venue's reason.
+    """
+
+    def __init__(self, message: str = "", *, by_a_rule: bool = False) -> None:
+        super().__init__(message)
+        self.by_a_rule = by_a_rule
 
 
 class OrderInvalid(OrderRejected, ValueError):
     """The order breaks rules of its market; `violations` are all of them."""
 
     def __init__(self, message: str, *, violations: Sequence[object] = ()) -> None:
-        super().__init__(message)
+        super().__init__(message, by_a_rule=True)
         self.violations = tuple(violations)
 
 

@@ -31,7 +31,7 @@ from velas.errors import (
 )
 from velas.order_models import Order, OrderRequest
 from velas.orders.client_id import client_id_of
-from velas.orders.journal import Intent, Journal
+from velas.orders.journal import Intent, IntentState, Journal
 from velas.orders.settling import Patience, Settler
 from velas.orders.venue import OrderVenue
 from velas.orders.writing import Writer
@@ -121,6 +121,11 @@ class OrderDesk:
         intent = await self._journal.claim(request, client_id)
         async with self._alone(intent.key):
             return await self._place(intent.key)
+
+    async def state_of(self, key: str) -> IntentState | None:
+        """Return where an intent stands, None if it was never placed."""
+        found = await self._journal.find(key)
+        return None if found is None else found.state
 
     async def recover(self) -> list[Intent]:
         """Settle every intent whose fate is open, after a restart say; return them all.

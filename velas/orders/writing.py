@@ -28,9 +28,13 @@ class Writer:
         """See `Journal.claim`."""
         return await self._do(self._journal.claim, request, client_id, now_ms=self._clock.now_ms())
 
+    async def find(self, key: str) -> Intent | None:
+        """See `Journal.get`."""
+        return await self._do(self._journal.get, key)
+
     async def get(self, key: str) -> Intent:
         """Return a claimed intent as it stands now."""
-        found = await self._do(self._journal.get, key)
+        found = await self.find(key)
         if found is None:
             raise StoreError(f"intent {key!r} has vanished from the journal")
         return found
