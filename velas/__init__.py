@@ -75,6 +75,15 @@ if TYPE_CHECKING:
     from velas.protocols import Exchange, Feed, FormingCandles, Rotatable, Store
     from velas.registry import open_exchange, open_feed, open_ledger, open_store, open_stream
     from velas.stream import Stream
+    from velas.validation import (
+        MarketState,
+        NotJudged,
+        OrderValidator,
+        Policy,
+        RuleResult,
+        Verdict,
+        Violation,
+    )
 
     __version__: str
 
@@ -104,7 +113,9 @@ __all__ = [
     "Interval",
     "Ledger",
     "Market",
+    "MarketState",
     "MissingDependency",
+    "NotJudged",
     "Order",
     "OrderInvalid",
     "OrderNotFound",
@@ -112,7 +123,9 @@ __all__ = [
     "OrderRejected",
     "OrderRequest",
     "OrderUnknown",
+    "OrderValidator",
     "Pair",
+    "Policy",
     "PollingFeed",
     "Position",
     "RateLimitConfig",
@@ -122,6 +135,7 @@ __all__ = [
     "RequestType",
     "RestrictedLocation",
     "Rotatable",
+    "RuleResult",
     "Secret",
     "SeriesId",
     "SeriesStats",
@@ -144,6 +158,8 @@ __all__ = [
     "Unsupported",
     "Usage",
     "VelasError",
+    "Verdict",
+    "Violation",
     "__version__",
     "describe",
     "load_pairs",
@@ -183,6 +199,15 @@ _HOMES = {
     "protocols": ("Exchange", "Feed", "FormingCandles", "Rotatable", "Store"),
     "registry": ("open_exchange", "open_feed", "open_ledger", "open_store", "open_stream"),
     "stream": ("Stream",),
+    "validation": (
+        "MarketState",
+        "NotJudged",
+        "OrderValidator",
+        "Policy",
+        "RuleResult",
+        "Verdict",
+        "Violation",
+    ),
 }
 # reached as velas.frames
 _ROOMS = ("adapter", "charts", "frames", "history", "regimes", "status", "testing")
