@@ -280,21 +280,31 @@ def _unquoted(value: str) -> str:
 
 
 def _private_bytes(path: Path) -> bytes:
+    descriptor = _opened(path)
     try:
-        descriptor = os.open(path, _FLAGS)
-        try:
-            # of what is open, not of what the path names by now
-            _check_private(path, os.fstat(descriptor))
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                raw = file.read(_MOST_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    except (OSError, UnicodeEncodeError) as error:
-        reason = getattr(error, "strerror", None) or "no such name"
-        raise ConfigError(f"cannot read the credentials file {str(path)!r}: {reason}") from error
+        # of what is open, not of what the path names by now
+        _check_private(path, os.fstat(descriptor))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        os.close(descriptor)
     if len(raw) > _MOST_BYTES:
         raise ConfigError(f"{path}: more than {_MOST_BYTES:,} bytes are no credentials file")
     return raw
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, _FLAGS)
+    except (OSError, ValueError) as error:  # ValueError: a null byte, half a surrogate
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    reason = getattr(error, "strerror", None) or "no name a file can have"
+    return ConfigError(f"cannot read the credentials file {str(path)!r}: {reason}")
 
 
 def _check_private(path: Path, found: os.stat_result) -> None:
