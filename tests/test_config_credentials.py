@@ -174,11 +174,11 @@ def test_load_settings_credentials_file_may_be_in_the_home(
 # --- enough to trade with
 
 LACKING = [
-    ({}, "KRAKEN_API_KEY and KRAKEN_API_SECRET are not set"),
+    ({}, "KRAKEN_API_KEY and KRAKEN_API_SECRET, and neither is set"),
     ({"KRAKEN_API_KEY": SECRET}, "and KRAKEN_API_SECRET is not set"),
     ({"KRAKEN_API_SECRET": SECRET}, "and KRAKEN_API_KEY is not set"),
-    ({"KRAKEN_API_PASSWORD": SECRET}, "KRAKEN_API_KEY and KRAKEN_API_SECRET are not set"),
-    (BINANCE, "KRAKEN_API_KEY and KRAKEN_API_SECRET are not set"),
+    ({"KRAKEN_API_PASSWORD": SECRET}, "KRAKEN_API_KEY and KRAKEN_API_SECRET, and neither is set"),
+    (BINANCE, "KRAKEN_API_KEY and KRAKEN_API_SECRET, and neither is set"),
 ]
 
 
@@ -206,7 +206,7 @@ def test_load_settings_public_data_needs_no_pair(environ: dict[str, str]) -> Non
 def test_load_settings_trading_without_a_pair_names_the_file_in_use(private: Write) -> None:
     path = private("BINANCE_API_KEY=k")
     message = refusal(trading={"mode": "live", "credentials_file": path})
-    assert "BINANCE_API_SECRET is not set: not in the environment, and not in" in message
+    assert "and BINANCE_API_SECRET is not set, in the environment or in the private file" in message
     assert f"names, now '{path}'" in message
 
 
@@ -236,5 +236,7 @@ def test_load_settings_replay_needs_no_pair_whatever_the_mode() -> None:
 def test_require_credentials_after_a_change_of_venue_refuses() -> None:
     settings = load_settings(environ=BOTH, trading=Trading(mode="live"))
     require_credentials(settings)
-    with pytest.raises(ConfigError, match="KRAKEN_API_KEY and KRAKEN_API_SECRET are not set"):
+    with pytest.raises(
+        ConfigError, match="KRAKEN_API_KEY and KRAKEN_API_SECRET, and neither is set"
+    ):
         require_credentials(attrs.evolve(settings, exchange="kraken"))

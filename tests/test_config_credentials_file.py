@@ -216,6 +216,18 @@ def test_read_credentials_that_is_not_there_is_refused(tmp_path: Path, name: str
         read_credentials(tmp_path / name)
 
 
+def test_read_credentials_that_fails_while_it_is_read_is_refused(
+    private: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    path = private("X_API_KEY=k")
+    monkeypatch.setattr(module.os, "fdopen", fails)
+    with pytest.raises(ConfigError, match=r"keys\.env': Input/output error"):
+        read_credentials(path)
+
+
 def test_read_credentials_closes_the_file(private: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[int] = []
     close = os.close

@@ -186,13 +186,13 @@ def lacking_credentials(settings: Settings) -> str | None:
     missing = [names[field] for field in _NEEDED if getattr(settings.credentials, field) is None]
     if not missing:
         return None
+    which = "neither is" if len(missing) == len(_NEEDED) else f"{missing[0]} is not"
     given = settings.trading.credentials_file
     now = "" if given is None else f", now {str(given)!r}"
     return (
         f"trading on {settings.exchange} needs {' and '.join(names[one] for one in _NEEDED)}, and "
-        f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set: not in the "
-        "environment, and not in the private file that trading.credentials_file or "
-        f"VELAS_CREDENTIALS names{now}"
+        f"{which} set, in the environment or in the private file that "
+        f"trading.credentials_file or VELAS_CREDENTIALS names{now}"
     )
 
 

@@ -99,7 +99,7 @@ def test_config_trading_without_keys_is_refused(velas):
     Path("c.yaml").write_text("trading: {mode: live}")
     result = velas("--config", "c.yaml", "config")
     assert result.exit_code == 2
-    assert "BINANCE_API_KEY and BINANCE_API_SECRET are not set" in result.stderr
+    assert "BINANCE_API_KEY and BINANCE_API_SECRET, and neither is set" in result.stderr
 
 
 def test_config_example_is_a_file_that_loads(velas):
