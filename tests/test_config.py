@@ -142,6 +142,9 @@ def test_load_settings_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None
         (lambda: Limits(history_share=0.99), "must not exceed live_share"),
         (lambda: VolatilityRegimes(low=9), "thresholds must rise"),
         (lambda: attrs.evolve(Trading(), **{"mode": "on"}), "Trading.mode: expected one of off"),
+        (lambda: Trading(settle_s=4), "Trading.settle_s: expected a number of at least 5, at most"),
+        (lambda: Trading(resend_s=-1), "Trading.resend_s: expected a number of at least 0"),
+        (lambda: Trading(recv_window_ms=0), "Trading.recv_window_ms: expected a whole number"),
     ],
 )
 def test_settings_made_by_hand_obey_the_same_rules(make: Callable[[], object], said: str) -> None:
@@ -168,7 +171,8 @@ def with_secret() -> Settings:
 
 def test_load_settings_secrets_from_environment_are_revealed_on_purpose() -> None:
     credentials = with_secret().credentials
-    assert credentials == Credentials(api_key=Secret("k"), api_secret=Secret(SECRET))
+    pair = {"api_key": Secret("k"), "api_secret": Secret(SECRET)}
+    assert credentials == Credentials(venue="BINANCE", **pair)
     assert credentials.api_secret is not None
     assert credentials.api_secret.reveal() == SECRET
 
@@ -226,7 +230,7 @@ def test_secret_equals_only_a_secret_of_the_same_text() -> None:
 def test_describe_names_every_key_with_value_and_source(write: Write) -> None:
     settings = load_settings(
         write("history: {months: 3}\ntrading: {max_notional: 5}"),
-        environ={"EXCHANGE": "kraken", "BINANCE_API_KEY": "k"},
+        environ={"EXCHANGE": "kraken", "KRAKEN_API_KEY": "k"},
         data_dir="d",
     )
     shown = describe(settings)
@@ -236,7 +240,11 @@ def test_describe_names_every_key_with_value_and_source(write: Write) -> None:
     assert shown["db_path"] == {"value": "d/velas.db", "source": "default"}
     assert shown["history.intervals"] == {"value": ["30m", "1h", "2h"], "source": "default"}
     assert shown["trading.max_notional"] == {"value": "5", "source": "file"}
-    assert shown["credentials.api_key"] == {"value": "set", "source": "environment"}
+    assert shown["credentials.api_key"] == {
+        "value": "set",
+        "source": "environment KRAKEN_API_KEY",
+    }
+    assert shown["credentials.password"] == {"value": "not set", "source": "default"}
     assert shown["credentials.api_secret"] == {"value": "not set", "source": "default"}
     assert json.loads(json.dumps(shown)) == shown
 

@@ -40,10 +40,14 @@ def test_load_settings_unknown_top_key_is_refused(write: Write, key: str) -> Non
     assert "volatility_regimes, replay" in message
 
 
-@pytest.mark.parametrize("key", ["api_key", "api_secret", "BINANCE_API_SECRET", "credentials"])
+@pytest.mark.parametrize(
+    "key",
+    ["api_key", "api_secret", "KRAKEN_API_PASSWORD", "BINANCE_API_SECRET", "credentials", "apiKey"],
+)
 def test_load_settings_secret_in_file_is_refused_without_showing_it(write: Write, key: str) -> None:
     message = refusal(write(f"{key}: {SECRET}"))
-    assert "only from the environment (BINANCE_API_KEY, BINANCE_API_SECRET)" in message
+    assert "only from the environment (such as BINANCE_API_KEY, BINANCE_API_SECRET)" in message
+    assert "or the private file that trading.credentials_file names" in message
     assert SECRET not in message
 
 
@@ -52,10 +56,10 @@ def test_load_settings_unknown_argument_is_refused() -> None:
 
 
 def test_load_settings_every_problem_is_named_at_once(write: Write) -> None:
-    path = write("history: {months: 0, parallel: 65, x: 1}\nlimits: 5\nexchange: A B")
+    path = write("history: {months: 0, parallel: 65, x: 1}\nlimits: 5\ndata_dir: ''")
     message = refusal(path, {"WS_URL": "http://x", "BINANCE_API_KEY": "a b"})
     assert message.startswith("configuration: 7 problems\n  ")
-    for key in ("history.months", "history.parallel", "history.x", "limits", "exchange"):
+    for key in ("history.months", "history.parallel", "history.x", "limits", "data_dir"):
         assert f"@ $.{key} (file {path})" in message
     assert "@ $.ws.url (environment WS_URL)" in message
     assert "@ $.credentials.api_key (environment BINANCE_API_KEY)" in message
@@ -132,6 +136,18 @@ BAD_VALUES = [
     ("trading.max_notional", "much"),
     ("trading.max_notional", "NaN"),
     ("trading.max_notional", True),
+    ("trading.credentials_file", 5),
+    ("trading.credentials_file", ""),
+    ("trading.recv_window_ms", 0),
+    ("trading.recv_window_ms", 60_001),
+    ("trading.recv_window_ms", 5000.0),
+    ("trading.settle_s", 4.9),
+    ("trading.settle_s", 601),
+    ("trading.settle_s", True),
+    ("trading.resend_s", -0.1),
+    ("trading.resend_s", 3601),
+    ("trading.resend_s", float("nan")),
+    ("trading.resend_s", None),
     ("volatility_regimes.window", 1),
     ("volatility_regimes.low", 0),
     ("replay.recording", 1),
@@ -202,6 +218,22 @@ def test_load_settings_url_is_accepted_without_the_last_slash(url: str) -> None:
 def test_load_settings_max_notional_is_an_exact_decimal(write: Write, value: str) -> None:
     settings = load_settings(write(f"trading: {{max_notional: {value}}}"), environ={})
     assert settings.trading.max_notional == Decimal("12.5")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("recv_window_ms", 1),
+        ("recv_window_ms", 60_000),
+        ("settle_s", 5),
+        ("settle_s", 600),
+        ("resend_s", 0),
+        ("resend_s", 3600),
+    ],
+)
+def test_load_settings_trading_bounds_are_allowed(write: Write, key: str, value: int) -> None:
+    settings = load_settings(write(f"trading: {{{key}: {value}}}"), environ={})
+    assert getattr(settings.trading, key) == value
 
 
 def test_load_settings_intervals_may_be_objects() -> None:

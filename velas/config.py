@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import cattrs
@@ -14,6 +14,12 @@ from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from velas import rules
+from velas.credentials import (
+    credentials_venue,
+    find_credentials,
+    lacking_credentials,
+    read_credentials,
+)
 from velas.errors import ConfigError
 from velas.pairs import Pair, load_pairs
 from velas.settings import (
@@ -49,6 +55,7 @@ __all__ = [
     "load_settings",
 ]
 
+T = TypeVar("T")
 _CONFIG_VARIABLE = "VELAS_CONFIG"
 _VARIABLES = {
     "EXCHANGE": "exchange",
@@ -56,8 +63,10 @@ _VARIABLES = {
     "WS_URL": "ws.url",
     "DATA_DIR": "data_dir",
     "DB_PATH": "db_path",
+    "VELAS_CREDENTIALS": "trading.credentials_file",
 }
-_SECRETS = {"api_key": "BINANCE_API_KEY", "api_secret": "BINANCE_API_SECRET"}
+_SECRETS = ("api_key", "api_secret", "password")
+_SECRET_ENDINGS = ("key", "secret", "password", "passphrase", "credentials", "...")
 _SECTIONS: dict[object, type[Any]] = {
     "rest": Rest,
     "ws": Ws,
@@ -82,15 +91,60 @@ def load_settings(
 
     Later wins: defaults, the file at `path` (or, without one, at ``VELAS_CONFIG``; no
     other file is looked for), the environment (``EXCHANGE``, ``REST_URL``, ``WS_URL``,
-    ``DATA_DIR``, ``DB_PATH``, ``BINANCE_API_KEY``, ``BINANCE_API_SECRET``; an empty
-    variable counts as not set), `overrides`. These are the keys of the file, a section
-    as a mapping of what to change (``history={"months": 3}``), and `api_key` and
-    `api_secret`; None means not given. `environ` defaults to the process's own.
+    ``DATA_DIR``, ``DB_PATH``, ``VELAS_CREDENTIALS``; an empty variable counts as not
+    set), `overrides`. These are the keys of the file, a section as a mapping of what to
+    change (``history={"months": 3}``), and `api_key`, `api_secret` and `password`; None
+    means not given. `environ` defaults to the process's own.
+
+    The keys are those of the account of the `exchange` that is left in the end: of
+    Binance ``BINANCE_API_KEY`` and ``BINANCE_API_SECRET``, of any other its name's, such
+    as ``KRAKEN_API_KEY``, ``KRAKEN_API_SECRET`` and ``KRAKEN_API_PASSWORD``, in the
+    environment or under it in the private file `trading.credentials_file`.
 
     Raises:
-        ConfigError: all problems at once, each with its path, value, rule and source.
+        ConfigError: all problems at once, each with its path, value, rule and source;
+            also a key or secret that is lacking while `trading.mode` is not ``off``.
     """
-    variables = os.environ if environ is None else environ
+    loaded = _attempt(path, os.environ if environ is None else environ, overrides)
+    if isinstance(loaded, Settings):
+        return loaded
+    # a traceback that shows local variables must not find a key in ours, and the frames
+    # below, which held some, are gone already
+    del environ, overrides
+    raise ConfigError(loaded)
+
+
+def describe(settings: Settings) -> dict[str, dict[str, object]]:
+    """Return every key with its value and source, as plain data that JSON can hold.
+
+    ``{"history.months": {"value": 12, "source": "default"}, ...}``; the source is
+    ``default``, ``file``, ``environment`` or ``argument``. A secret's value is only ever
+    ``set`` or ``not set``, its source also names the variable or the file.
+    """
+    described: dict[str, dict[str, object]] = {}
+    for key, value in _leaves(settings):
+        source = settings.sources.get(key, "default").partition(" ")[0]
+        described[key] = {"value": value, "source": source}
+    for name in _SECRETS:
+        key = f"credentials.{name}"
+        known = getattr(settings.credentials, name) is not None
+        source = settings.sources.get(key, "argument") if known else "default"
+        described[key] = {"value": "set" if known else "not set", "source": source}
+    return described
+
+
+def _attempt(
+    path: str | Path | None, variables: Mapping[str, str], overrides: Mapping[str, object]
+) -> Settings | str:
+    try:
+        return _load(path, variables, overrides)
+    except ConfigError as error:
+        return str(error)
+
+
+def _load(
+    path: str | Path | None, variables: Mapping[str, str], overrides: Mapping[str, object]
+) -> Settings:
     merged = _Layers()
     file = path if path is not None else variables.get(_CONFIG_VARIABLE, "").strip() or None
     if file is not None:
@@ -99,26 +153,15 @@ def load_settings(
         text = variables.get(variable, "").strip()
         if text:
             merged.add(_nested(key, text), f"environment {variable}")
-    arguments = {key: value for key, value in overrides.items() if value is not None}
-    problems: list[str] = []
-    credentials = _credentials(variables, arguments, merged.sources, problems)
-    merged.add(_plain(arguments), "argument")
-    settings = _structured(merged, problems)
-    return attrs.evolve(settings, credentials=credentials, sources=merged.sources)
-
-
-def describe(settings: Settings) -> dict[str, dict[str, object]]:
-    """Return every key with its value and source, as plain data that JSON can hold.
-
-    ``{"history.months": {"value": 12, "source": "default"}, ...}``; the source is
-    ``default``, ``file``, ``environment`` or ``argument``, and a secret's value is only
-    ever ``set`` or ``not set``.
-    """
-    described: dict[str, dict[str, object]] = {}
-    for key, value in _leaves(settings):
-        source = settings.sources.get(key, "default").partition(" ")[0]
-        described[key] = {"value": value, "source": source}
-    return described
+    given = {key: value for key, value in overrides.items() if value is not None}
+    keys = {key: given.pop(key) for key in _SECRETS if key in given}
+    merged.add(_plain(given), "argument")
+    settings, problems = _structured(merged)
+    credentials, unfit = _credentials(merged, keys, variables)
+    rules.raise_all("configuration", [*problems, *unfit])
+    settings = attrs.evolve(settings, credentials=credentials, sources=merged.sources)
+    rules.raise_all("configuration", _not_tradable(settings))
+    return settings
 
 
 class _Layers:
@@ -161,37 +204,48 @@ def _plain(arguments: Mapping[str, object]) -> dict[str, object]:
 
 
 def _credentials(
-    variables: Mapping[str, str],
-    arguments: dict[str, object],
-    sources: dict[str, str],
-    problems: list[str],
-) -> Credentials:
-    found: dict[str, Secret] = {}
-    for key, variable in _SECRETS.items():
-        value: object = variables.get(variable, "").strip() or None
-        source = f"environment {variable}"
-        if key in arguments:
-            value, source = arguments.pop(key), "argument"
-        text = value.reveal() if isinstance(value, Secret) else value
-        if isinstance(text, str) and text.isascii() and text.isprintable() and " " not in text:
-            found[key] = Secret(text)
-            sources[f"credentials.{key}"] = source
-        elif text is not None:
-            problems.append(
-                f"expected a key of printable ASCII without spaces (value not shown) "
-                f"@ $.credentials.{key} ({source})"
-            )
-    return Credentials(**found)
+    merged: _Layers, arguments: Mapping[str, object], variables: Mapping[str, str]
+) -> tuple[Credentials, list[str]]:
+    exchange = _valid(rules.adapter_name, merged.values.get("exchange", Settings().exchange))
+    if exchange is None or credentials_venue(exchange) is None:
+        return Credentials(), []
+    trading = merged.values.get("trading")
+    named = trading.get("credentials_file") if isinstance(trading, Mapping) else None
+    file = _valid(rules.path, named)
+    in_file: Mapping[str, Secret] = {}
+    unfit: list[str] = []
+    if file is not None:
+        try:
+            in_file = read_credentials(file)
+        except ConfigError as error:
+            unfit.append(_located(str(error), "trading.credentials_file", merged.sources))
+    credentials, sources, problems = find_credentials(
+        exchange, arguments=arguments, environ=variables, file=file, in_file=in_file
+    )
+    merged.sources.update(sources)
+    return credentials, [*unfit, *problems]
 
 
-def _structured(merged: _Layers, problems: list[str]) -> Settings:
-    settings = Settings()
+def _valid(rule: rules.Rule[T], value: object) -> T | None:
     try:
-        settings = _converter().structure(merged.values, Settings)
+        return rule.parse(value)
+    except ConfigError:  # told when the settings are made
+        return None
+
+
+def _not_tradable(settings: Settings) -> list[str]:
+    if settings.trading.mode == "off" or settings.credentials.venue is None:
+        return []
+    lacking = lacking_credentials(settings)
+    what = f"{settings.trading.mode!r}: {lacking}"
+    return [] if lacking is None else [_located(what, "trading.mode", settings.sources)]
+
+
+def _structured(merged: _Layers) -> tuple[Settings, list[str]]:
+    try:
+        return _converter().structure(merged.values, Settings), []
     except ClassValidationError as error:
-        problems = [*_problems(error, Settings, "", merged.sources), *problems]
-    rules.raise_all("configuration", problems)
-    return settings
+        return Settings(), list(_problems(error, Settings, "", merged.sources))
 
 
 @cache
@@ -233,22 +287,26 @@ def _problems(
             yield from _problems(part, cls, at, sources)
     elif isinstance(error, ForbiddenExtraKeysError):
         for key in sorted(map(str, error.extra_fields)):
-            path = f"{at}.{key}".lstrip(".")
-            yield _located(_unknown(key, _names(cls)), path, sources)
+            source = sources.get(f"{at}.{key}".lstrip("."))
+            # a line of a credentials file with a colon behind it: the value is in the key
+            shown = "..." if "=" in key else key
+            path = f"{at}.{shown}".lstrip(".")
+            yield _located(_unknown(shown, _names(cls)), path, sources, source)
     else:
         yield _located(str(error), at, sources)
 
 
-def _located(message: str, path: str, sources: Mapping[str, str]) -> str:
-    source = sources.get(path)
+def _located(message: str, path: str, sources: Mapping[str, str], source: str | None = None) -> str:
+    source = source or sources.get(path)
     return f"{message} @ $.{path}" + (f" ({source})" if source else "")
 
 
 def _unknown(key: str, choices: tuple[str, ...]) -> str:
-    if key.lower().endswith(("api_key", "api_secret", "secret", "credentials")):
+    if key.lower().endswith(_SECRET_ENDINGS):
         return (
-            f"unknown key {key!r}: secrets are never read from a file, only from the "
-            f"environment ({', '.join(_SECRETS.values())})"
+            f"unknown key {key!r}: keys and secrets are never read from here, only from the "
+            "environment (such as BINANCE_API_KEY, BINANCE_API_SECRET) or the private file "
+            "that trading.credentials_file names"
         )
     return rules.unknown_key(key, choices)
 
@@ -265,9 +323,6 @@ def _leaves(settings: Settings) -> Iterator[tuple[str, object]]:
             continue
         for key in _names(_SECTIONS[name]):
             yield f"{name}.{key}", _jsonable(getattr(value, key))
-    for key in _SECRETS:
-        secret = getattr(settings.credentials, key)
-        yield f"credentials.{key}", "not set" if secret is None else "set"
 
 
 def _jsonable(value: object) -> object:

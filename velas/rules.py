@@ -93,15 +93,17 @@ def whole(low: int, high: int) -> Rule[int]:
     return Rule(parse)
 
 
-def number(*, most: float = math.inf) -> Rule[float]:
-    """Accept a finite number above 0, at most `most`."""
-    limit = "" if math.isinf(most) else f", at most {most:g}"
+def number(*, least: float | None = None, most: float = math.inf) -> Rule[float]:
+    """Accept a finite number above 0, or from `least` on if given, at most `most`."""
+    upper = "" if math.isinf(most) else f", at most {most:g}"
+    wanted = f"above 0{upper}" if least is None else f"of at least {least:g}{upper}"
 
     def parse(value: object) -> float:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_number and 0 < (parsed := cast("float", value)) <= most and parsed < math.inf:
-            return float(parsed)
-        raise ConfigError(f"expected a number above 0{limit}, not {shown(value)}")
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            enough = value > 0 if least is None else value >= least
+            if enough and value <= most and value < math.inf:
+                return float(value)
+        raise ConfigError(f"expected a number {wanted}, not {shown(value)}")
 
     return Rule(parse)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 import attrs
 
 from velas import rules
+from velas.credentials import Credentials, Secret
 from velas.errors import ConfigError
 
 __all__ = [
@@ -28,45 +29,6 @@ __all__ = [
 ]
 
 TradingMode = Literal["off", "test", "live"]
-
-
-class Secret:
-    """A text that no repr, str, format, pickle or `attrs.asdict` shows; see `reveal`."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the secret text itself, for signing a request and nothing else."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    def __str__(self) -> str:
-        return "***"
-
-    def __format__(self, spec: str) -> str:
-        return format("***", spec)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret):
-            return NotImplemented
-        return self._value == other._value
-
-    def __hash__(self) -> int:
-        return hash((Secret, self._value))
-
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not pickled: hand it over on purpose, with reveal()")
 
 
 @attrs.frozen(kw_only=True)
@@ -151,11 +113,20 @@ class Stream:
 class Trading:
     """Whether orders leave: ``off``, ``test`` (the venue's test endpoint) or ``live``.
 
-    `max_notional` is the most one order may be worth, in quote currency.
+    `max_notional` is the most one order may be worth, in quote currency; None is no
+    limit. `credentials_file` is a private file of keys, see
+    `velas.credentials.read_credentials`; the environment's go over it. A venue executes
+    a request at most `recv_window_ms` after its time stamp. `settle_s` after that it is
+    asked whether it has an order, before the order counts as absent; one known to be
+    absent is sent again only within `resend_s` after it was first wanted, with 0 never.
     """
 
     mode: TradingMode = attrs.field(default="off", validator=rules.mode)
     max_notional: Decimal | None = attrs.field(default=None, validator=rules.optional(rules.amount))
+    credentials_file: Path | None = attrs.field(default=None, validator=rules.optional(rules.path))
+    recv_window_ms: int = attrs.field(default=5000, validator=rules.whole(1, 60_000))
+    settle_s: float = attrs.field(default=15.0, validator=rules.number(least=5, most=600))
+    resend_s: float = attrs.field(default=60.0, validator=rules.number(least=0, most=3600))
 
 
 @attrs.frozen(kw_only=True)
@@ -193,21 +164,15 @@ class Replay:
 
 
 @attrs.frozen(kw_only=True)
-class Credentials:
-    """The account's key; from the environment or an argument, never from a file."""
-
-    api_key: Secret | None = None
-    api_secret: Secret | None = None
-
-
-@attrs.frozen(kw_only=True)
 class Settings:
     """All settings, complete and valid. Make them with `velas.load_settings`.
 
     Relative paths are relative to the current directory. `db_path` is by default
     ``velas.db`` in `data_dir`; `attrs.evolve` with another `data_dir` keeps it.
     `pairs_file` None means the list that velas ships. `sources` says which keys are not
-    at their default, and why: ``{"history.months": "file config.yaml"}``.
+    at their default, and why: ``{"history.months": "file config.yaml"}``. `credentials`
+    are those of `exchange` and of nobody else: `attrs.evolve` with an exchange of another
+    account leaves none of them.
     """
 
     exchange: str = attrs.field(default="binance_spot", validator=rules.adapter_name)
@@ -227,3 +192,7 @@ class Settings:
     replay: Replay = attrs.field(factory=Replay)
     credentials: Credentials = attrs.field(factory=Credentials)
     sources: Mapping[str, str] = attrs.field(factory=dict, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Drop the keys of another venue: none may ever be shown to this one."""
+        object.__setattr__(self, "credentials", self.credentials.only_for(self.exchange))

@@ -18,6 +18,8 @@ _NULL = re.compile(r"(?:~|null|Null|NULL|)")
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+# what a parser quotes of the text: an alias, a tag handle; not a token such as '<scalar>'
+_QUOTED = re.compile(r"'[^'\s<][^'\s]+'")
 _IMPLICIT = {
     yaml.ScalarNode: "tag:yaml.org,2002:str",
     yaml.SequenceNode: "tag:yaml.org,2002:seq",
@@ -41,11 +43,7 @@ def read_yaml(path: str | Path) -> dict[object, object]:
         raise ConfigError(f"cannot read the file {str(path)!r}: {reason}") from error
     if len(raw) > _MOST_BYTES:
         raise ConfigError(f"{path}: more than {_MOST_BYTES:,} bytes is no configuration")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    return parse_yaml(text, name=str(path))
+    return parse_yaml(_decoded(raw, path), name=str(path))
 
 
 def parse_yaml(text: str, *, name: str) -> dict[object, object]:
@@ -55,15 +53,9 @@ def parse_yaml(text: str, *, name: str) -> dict[object, object]:
         ConfigError: broken YAML (with line and column), a duplicate key, a tag, or a
             document that is no mapping.
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.BaseLoader)
-    except yaml.MarkedYAMLError as error:
-        what = error.problem or error.context or "cannot be parsed"
-        raise ConfigError(f"{name}: broken YAML: {what}{_place(error.problem_mark)}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: broken YAML: {' '.join(str(error).split())}") from error
-    except RecursionError:
-        raise ConfigError(f"{name}: broken YAML: nested too deeply") from None
+    node, problem = _composed(text)
+    if problem is not None:
+        raise ConfigError(f"{name}: broken YAML: {problem}")
     value = None if node is None else _construct(node, name, {})
     if value is None:
         return {}
@@ -72,9 +64,32 @@ def parse_yaml(text: str, *, name: str) -> dict[object, object]:
     return value
 
 
+def _decoded(raw: bytes, path: str | Path) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = error.start
+    raise ConfigError(f"{path}: not UTF-8 text (byte {at})")
+
+
+# yaml's and Unicode's own errors hold the text, which may have a secret in it: what is
+# raised is neither within their except nor caused by them
+def _composed(text: str) -> tuple[yaml.Node | None, str | None]:
+    try:
+        return yaml.compose(text, Loader=yaml.BaseLoader), None
+    except yaml.MarkedYAMLError as error:
+        what = error.problem or error.context or "cannot be parsed"
+        return None, f"{_QUOTED.sub('(not shown)', what)}{_place(error.problem_mark)}"
+    except yaml.YAMLError as error:
+        return None, " ".join(str(error).split())
+    except RecursionError:
+        return None, "nested too deeply"
+
+
 def _construct(node: yaml.Node, name: str, done: dict[yaml.Node, object]) -> object:
     if node.tag != _IMPLICIT[type(node)]:
-        raise ConfigError(f"{name}: tags such as {node.tag!r} are refused{_place(node.start_mark)}")
+        # not shown: it may be a passphrase that begins with an exclamation mark
+        raise ConfigError(f"{name}: a tag (!...) is refused{_place(node.start_mark)}")
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node.value) if node.style is None else node.value
     if node in done:  # an alias: shared, not copied, so that a tiny file cannot grow huge

@@ -17,7 +17,7 @@ from velas_parquet import ParquetStore
 Velas = Callable[..., Result]
 _VARIABLES = (
     "EXCHANGE", "REST_URL", "WS_URL", "DATA_DIR", "DB_PATH", "VELAS_CONFIG",
-    "BINANCE_API_KEY", "BINANCE_API_SECRET", "NO_COLOR", "FORCE_COLOR",
+    "BINANCE_API_KEY", "BINANCE_API_SECRET", "VELAS_CREDENTIALS", "NO_COLOR", "FORCE_COLOR",
 )  # fmt: skip
 
 

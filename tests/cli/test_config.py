@@ -37,6 +37,71 @@ def test_config_never_shows_a_secret(velas, monkeypatch, args):
     assert "set" in result.stdout
 
 
+@pytest.fixture
+def keys():
+    """Write keys.env, with a key that is usable or not, and return the text of the key."""
+
+    def write(line="KRAKEN_API_SECRET=hunter2hunter2\n", mode=0o600):
+        Path("keys.env").write_text(line)
+        Path("keys.env").chmod(mode)
+        return "hunter2"
+
+    return write
+
+
+def test_config_names_the_source_of_a_secret_and_not_the_secret(velas, monkeypatch, keys):
+    secret = keys()
+    monkeypatch.setenv("KRAKEN_API_KEY", secret)
+    monkeypatch.setenv("VELAS_CREDENTIALS", "keys.env")
+    monkeypatch.setenv("BINANCE_API_SECRET", secret)
+    result = velas("--exchange", "kraken", "config", "--json")
+    found = json.loads(result.stdout)
+    assert found["credentials.api_key"] == {"value": "set", "source": "environment KRAKEN_API_KEY"}
+    assert found["credentials.api_secret"] == {"value": "set", "source": "file keys.env"}
+    assert found["credentials.password"] == {"value": "not set", "source": "default"}
+    shown = velas("--exchange", "kraken", "config", "-vv")
+    assert "environment set (KRAKEN_API_KEY)" in shown.stdout
+    assert "set (keys.env)" in shown.stdout
+    assert secret not in result.output + shown.output
+
+
+@pytest.mark.parametrize(
+    ("line", "mode", "said"),
+    [
+        ("BINANCE_API_SECRET=hunter2", 0o644, "chmod 600 keys.env"),
+        ("BINANCE_API_SECRET='hunter2", 0o600, "line 1: "),
+        ("hunter2", 0o600, "line 1: "),
+        ("BINANCE_API_SECRET=hunter2\u00e9", 0o600, "line 1: "),
+        ("BINANCE_API_SECRET='hunter2 x'", 0o600, "line 1: "),
+    ],
+)
+def test_config_file_of_keys_that_cannot_be_is_refused_unseen(
+    velas, monkeypatch, keys, line, mode, said
+):
+    secret = keys(line, mode)
+    monkeypatch.setenv("VELAS_CREDENTIALS", "keys.env")
+    result = velas("config", "-vv")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert "Traceback" in result.stderr
+    assert secret not in result.output
+
+
+@pytest.mark.parametrize("text", ["api_secret: *hunter2", "api_secret: 'hunter2", "hunter2: !x y"])
+def test_config_key_in_a_broken_settings_file_is_not_in_the_traceback(velas, text):
+    Path("c.yaml").write_text(text)
+    result = velas("--config", "c.yaml", "config", "-vv")
+    assert "Traceback" in result.stderr
+    assert "hunter2" not in result.output
+
+
+def test_config_trading_without_keys_is_refused(velas):
+    Path("c.yaml").write_text("trading: {mode: live}")
+    result = velas("--config", "c.yaml", "config")
+    assert result.exit_code == 2
+    assert "BINANCE_API_KEY and BINANCE_API_SECRET, and neither is set" in result.stderr
+
+
 def test_config_example_is_a_file_that_loads(velas):
     result = velas("config", "--example")
     assert result.exit_code == 0

@@ -41,7 +41,7 @@ def command(common: Common, example: bool) -> int:
     else:
         show_table(
             _COLUMNS,
-            [[key, str(one["source"]), _text(one["value"])] for key, one in described.items()],
+            [_row(key, str(one["source"]), one["value"]) for key, one in described.items()],
         )
     return DONE
 
@@ -51,6 +51,11 @@ def _example() -> str:
         return resources.files("velas_config").joinpath(_EXAMPLE).read_text("utf-8")
     except (ModuleNotFoundError, OSError) as error:
         raise ConfigError(f"the shipped {_EXAMPLE} is not installed: {error}") from error
+
+
+def _row(key: str, source: str, value: object) -> list[str]:
+    kind, _, origin = source.partition(" ")  # of a secret, the variable or the file as well
+    return [key, kind, f"{_text(value)} ({origin})" if origin else _text(value)]
 
 
 def _text(value: object) -> str:
