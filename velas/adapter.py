@@ -8,11 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
-from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
-
-import attrs
 
 from velas import frames
 from velas.candles import candles_of
@@ -25,26 +22,29 @@ from velas.models import (
     Candle,
     Capabilities,
     Market,
-    Order,
-    OrderRequest,
     Trade,
     Usage,
 )
+from velas.orders.methods import OrderMethods
+from velas.orders.trader import Trader
 from velas.paging import CandlePages
 from velas.symbols import near_matches, series_key, spellings
+from velas.venue_clock import VenueClock
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from velas.config import Limits
+    from velas.ledger_file import LedgerFile
     from velas.limits import RateLimiter
+    from velas.orders.venue import TradingVenue
+    from velas.settings import Trading
 
 __all__ = ["ExchangeAdapter", "lane", "limit_config"]
 
 _LOG = logging.getLogger(__name__)
-_CLOCK_TTL_S = 600.0
-_CLOCK_STEP_MS = 1_000  # the wall clock moved this far against the monotonic: measure again
-_CLOCK_TRIES, _PROMPT_S = 3, 0.5  # a slow answer says little about the time: asked once more
 _TYPES_BY_ID = ("spot", "swap", "future", "option")  # who gets an id that several markets share
 
 
@@ -84,23 +84,14 @@ def limit_config(
     )
 
 
-@attrs.frozen
-class _Measured:
-    server_ms: int
-    local_ms: int
-    monotonic_s: float
-
-    def at_ms(self, monotonic_s: float) -> int:
-        return self.server_ms + int((monotonic_s - self.monotonic_s) * 1000)
-
-
-class ExchangeAdapter(ABC):
+class ExchangeAdapter(OrderMethods, ABC):
     """Base of Exchange adapters: lifecycle, symbols, clock, closed candles, paging.
 
     A subclass implements `_ask_markets`, `_ask_candles`, `_ask_time_ms`, and, where its
     `capabilities` claim them, `_ask_trades` and `_ask_book_ticker`; each sends its
     request under `self.limiter` and raises errors of `velas.errors` only. `_close`
-    releases what was opened. A candle counts as closed once the venue's clock has passed
+    releases what was opened. One that trades gives `use_trading` its signed requests.
+    A candle counts as closed once the venue's clock has passed
     its end by `margin_ms` (the venue may still be writing until then).
     """
 
@@ -126,13 +117,30 @@ class ExchangeAdapter(ABC):
         self._markets: Mapping[str, Market] | None = None
         self._by_id: dict[str, Market] = {}
         self._rivals: dict[str, tuple[str, ...]] = {}  # of a symbol that has no folder of its own
-        self._measured: _Measured | None = None
+        self._venue_clock = VenueClock(
+            self._time_ms, clock=clock, tell_offset=limiter.set_clock_offset_ms
+        )
         self._markets_lock = asyncio.Lock()
-        self._clock_lock = asyncio.Lock()
         self._closed = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{' closed' if self._closed else ''}>"
+
+    def use_trading(
+        self,
+        venue: TradingVenue,
+        trading: Trading,
+        *,
+        ledger: LedgerFile | None,
+        db_path: Path | None = None,
+    ) -> None:
+        """Trade through `venue` from now on.
+
+        Intents are kept in `ledger`, else in one at `db_path`, opened for the first order.
+        """
+        self._trader = Trader(
+            venue, self, trading, ledger=ledger, db_path=db_path, clock=self.clock
+        )
 
     @property
     def request_type(self) -> RequestType:
@@ -214,43 +222,19 @@ class ExchangeAdapter(ABC):
 
         It may be behind by as long as the fastest of the answers took on its way.
         """
-        if not self._clock_is_fresh():
-            async with self._clock_lock:
-                if not self._clock_is_fresh():
-                    self._check_open()
-                    await self._measure_clock()
-        assert self._measured is not None
-        return self._measured.at_ms(self.clock.monotonic_s())
+        return await self._venue_clock.now_ms()
+
+    def estimated_time_ms(self) -> int:
+        """Return the venue's clock by the last measurement, without asking; else the local."""
+        return self._venue_clock.estimate_ms()
 
     def doubt_server_time(self) -> None:
         """Measure the venue's clock anew when it is asked for next."""
-        self._measured = None
+        self._venue_clock.doubt()
 
-    def _clock_is_fresh(self) -> bool:
-        if self._measured is None:
-            return False
-        elapsed_s = self.clock.monotonic_s() - self._measured.monotonic_s
-        local_ms = self.clock.now_ms() - self._measured.local_ms
-        return elapsed_s < _CLOCK_TTL_S and abs(local_ms - elapsed_s * 1000) < _CLOCK_STEP_MS
-
-    async def _measure_clock(self) -> None:
-        best: _Measured | None = None
-        for _ in range(_CLOCK_TRIES):
-            answer = await self._ask_time_ms()
-            now_s, now_ms = self.clock.monotonic_s(), self.clock.now_ms()
-            if answer is None:  # no such endpoint: the local clock has to do
-                self._measured = _Measured(now_ms, now_ms, now_s)
-                return
-            server_ms, round_trip_s = answer
-            # by now it is at least what it was when the answer left; how much of the round
-            # trip came after that is not known, and a candle is not closed on a guess
-            found = _Measured(server_ms, now_ms, now_s)
-            if best is None or found.at_ms(now_s) > best.at_ms(now_s):
-                best = found
-                self.limiter.set_clock_offset_ms(server_ms + round_trip_s * 500 - now_ms)
-            if round_trip_s <= _PROMPT_S:
-                break
-        self._measured = best
+    async def _time_ms(self) -> tuple[int, float] | None:
+        self._check_open()
+        return await self._ask_time_ms()
 
     # -- candles ---------------------------------------------------------------------
 
@@ -369,38 +353,17 @@ class ExchangeAdapter(ABC):
         self._check_open()
         return await self._ask_book_ticker(market)
 
-    # -- orders ----------------------------------------------------------------------
-
-    async def create_order(self, request: OrderRequest) -> Order:
-        """Refuse: this adapter does not trade."""
-        raise self._no_orders("create_order")
-
-    async def cancel_order(self, symbol: str, order_id: str) -> Order:
-        """Refuse: this adapter does not trade."""
-        raise self._no_orders("cancel_order")
-
-    async def fetch_order(self, symbol: str, order_id: str) -> Order:
-        """Refuse: this adapter does not trade."""
-        raise self._no_orders("fetch_order")
-
-    async def open_orders(self, symbol: str | None = None) -> list[Order]:
-        """Refuse: this adapter does not trade."""
-        raise self._no_orders("open_orders")
-
-    async def balances(self) -> Mapping[str, Decimal]:
-        """Refuse: this adapter does not trade."""
-        raise self._no_orders("balances")
-
-    def _no_orders(self, method: str) -> Unsupported:
-        return Unsupported(f"{self.name}: {method} is not available, this adapter does not trade")
-
     # -- lifecycle -------------------------------------------------------------------
 
     async def aclose(self) -> None:
         """Release connections; may be called again."""
         if not self._closed:
             self._closed = True
-            await self._close()
+            try:
+                await self._close()
+            finally:
+                if self._trader is not None:
+                    self._trader.close()
 
     async def __aenter__(self) -> Self:
         return self

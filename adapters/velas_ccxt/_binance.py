@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from ccxt.async_support.binance import binance
 from ccxt.async_support.binanceusdm import binanceusdm
 
-from velas.adapter import ExchangeAdapter, limit_config
+from velas.adapter import ExchangeAdapter, lane, limit_config
 from velas.clock import SYSTEM_CLOCK, Clock
-from velas.errors import ConfigError
+from velas.credentials import Credentials
+from velas.errors import BadResponse, ConfigError
 from velas.interval import INTERVALS, Interval
-from velas.limits import RateLimiter, WeightLimit, shared_limiter
+from velas.limits import RateLimiter, RequestType, WeightLimit, shared_limiter
 from velas.models import BookTicker, Capabilities, Market, Trade
+from velas.settings import Trading
 from velas_ccxt import _mapping, _weights
 from velas_ccxt._client import CcxtClient
 from velas_ccxt._errors import Reply
+from velas_ccxt._trading import BinanceTrading, FuturesTrading, SpotTrading
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from velas.config import Limits, Settings
@@ -28,7 +33,7 @@ __all__ = ["BinanceFutures", "BinanceSpot"]
 
 _MAX_TRADES = 1000
 T = TypeVar("T")
-Params = dict[str, str | int]
+Params = dict[str, Any]
 _COMMON: Mapping[str, Any] = {
     "probe_listing": True,
     "full_candles": True,
@@ -36,6 +41,7 @@ _COMMON: Mapping[str, Any] = {
     "trades_by_id": True,
     "book_ticker": True,
     "forming_candles": True,
+    "orders": True,
 }
 
 
@@ -56,7 +62,7 @@ class _FuturesMarkets(binanceusdm):  # type: ignore[misc]
         return parsed
 
 
-class _Binance(ExchangeAdapter):
+class Binance(ExchangeAdapter):
     """What both markets share; they differ by data."""
 
     ccxt_class: ClassVar[type]
@@ -65,6 +71,7 @@ class _Binance(ExchangeAdapter):
     weights: ClassVar[_weights.Weights]
     book_ticker_counts: ClassVar[bool] = True
     venue_name: ClassVar[str]
+    signed: ClassVar[type[BinanceTrading]]
     venue_capabilities: ClassVar[Capabilities]
 
     def __init__(
@@ -77,13 +84,18 @@ class _Binance(ExchangeAdapter):
         ledger: Ledger | None = None,
         clock: Clock = SYSTEM_CLOCK,
         margin_ms: int = 2_000,
+        credentials: Credentials | None = None,
+        trading: Trading | None = None,
+        db_path: Path | None = None,
     ) -> None:
+        keys = (credentials or Credentials()).only_for(self.venue_name)
         client = CcxtClient(
             self.ccxt_class,
             venue=self.venue_name,
             clock=clock,
             url=url,
             timeout_s=timeout_s,
+            credentials=keys,
             config={
                 "number": str,  # limits and steps as the venue spells them, never as floats
                 "options": {"fetchMarkets": {"types": list(self.market_types)}},
@@ -106,6 +118,9 @@ class _Binance(ExchangeAdapter):
         )
         self.max_rows = self.weights.max_rows
         self._client = client
+        host = client.host(self.api)
+        signed = self.signed(self, keys, trading or Trading(), host=host)
+        self.use_trading(signed, trading or Trading(), ledger=ledger, db_path=db_path)
 
     @classmethod
     def from_settings(
@@ -118,6 +133,9 @@ class _Binance(ExchangeAdapter):
             limits=settings.limits,
             ledger=ledger,
             clock=clock,
+            credentials=settings.credentials,
+            trading=settings.trading,
+            db_path=settings.db_path,
         )
 
     async def _ask_markets(self) -> Mapping[str, Market]:
@@ -127,7 +145,8 @@ class _Binance(ExchangeAdapter):
             limits = [WeightLimit(*limit) for limit in _mapping.weight_limits(reply.document)]
             if limits:
                 self.limiter.set_weight_limits(limits)
-            return _mapping.markets(entries, exchange.precisionMode)
+            for_all = _mapping.exchange_filters(reply.document)
+            return _mapping.markets(entries, exchange.precisionMode, for_all)
 
         return await self._send(exchange.fetch_markets, {}, parse, self.weights.exchange_info)
 
@@ -207,35 +226,63 @@ class _Binance(ExchangeAdapter):
         observed: bool = True,
     ) -> T:
         async def attempt() -> T:
-            reply = Reply(raw=raw)
-            try:
-                answer = await self._client.call(reply, request, params)
-            finally:
-                used = _mapping.used_weight(reply.headers) if observed else None
-                if used is not None:
-                    self.limiter.observe(*used)
-            # read within the call, so that a broken answer is asked for again
-            with self._client.named():
-                return parse(answer, reply)
+            return await self.ask_once(request, params, parse, raw=raw, observed=observed)
 
         return await self.limiter.execute_with_retry(attempt, self.request_type, weight=weight)
 
-    def _endpoint(self, name: str) -> Callable[[Params], Awaitable[Any]]:
-        endpoint: Callable[[Params], Awaitable[Any]]
-        endpoint = getattr(self._client.exchange, f"{self.api}Get{name}")
+    async def ask_once(
+        self,
+        request: Callable[[Params], Awaitable[Any]],
+        params: Params,
+        parse: Callable[[Any, Reply], T],
+        *,
+        raw: bool = False,
+        observed: bool = True,
+        reply: Reply | None = None,
+    ) -> T:
+        """Make one request within the limiter's call, and read its answer."""
+        reply = reply or Reply(raw=raw)
+        try:
+            answer = await self._client.call(reply, request, params)
+        finally:
+            used = _mapping.used_weight(reply.headers) if observed else None
+            if used is not None:
+                self.limiter.observe(*used)
+        # read within the call, so that a broken answer is asked for again
+        with self._client.named():
+            return parse(answer, reply)
+
+    async def ask_public(self, name: str, params: Params, weight: int) -> Mapping[str, Any]:
+        """Return the JSON object of a public endpoint, for what orders need to know."""
+
+        def parse(document: Any, _: Reply) -> Mapping[str, Any]:
+            if not isinstance(document, Mapping):
+                raise BadResponse(f"{name}: expected an object")
+            return document
+
+        with lane(RequestType.ORDER):
+            return await self._send(self._endpoint(name), params, parse, weight)
+
+    def endpoint(self, name: str) -> Callable[[Params], Awaitable[Any]]:
+        """Return one of ccxt's methods for an endpoint, such as ``privatePostOrder``."""
+        endpoint: Callable[[Params], Awaitable[Any]] = getattr(self._client.exchange, name)
         return endpoint
+
+    def _endpoint(self, name: str) -> Callable[[Params], Awaitable[Any]]:
+        return self.endpoint(f"{self.api}Get{name}")
 
     async def _close(self) -> None:
         await self._client.close()
 
 
-class BinanceSpot(_Binance):
+class BinanceSpot(Binance):
     """Binance Spot: all eleven columns, 1,000 candles a page at weight 2."""
 
     ccxt_class = binance
     market_types = ("spot",)
     api = "public"
     weights = _weights.SPOT
+    signed = SpotTrading
     venue_name = "binance_spot"
     venue_capabilities = Capabilities(
         intervals=INTERVALS,
@@ -246,7 +293,7 @@ class BinanceSpot(_Binance):
     )
 
 
-class BinanceFutures(_Binance):
+class BinanceFutures(Binance):
     """Binance USDT-M Futures: all eleven columns, 499 candles a page at weight 2.
 
     Pages of up to 1,500 exist, but give fewer candles for the same weight. Aggregate
@@ -259,6 +306,7 @@ class BinanceFutures(_Binance):
     api = "fapiPublic"
     weights = _weights.FUTURES
     book_ticker_counts = False  # its used-weight header is wrong (USDS-M Futures, bookTicker)
+    signed = FuturesTrading
     venue_name = "binance_futures"
     venue_capabilities = Capabilities(
         intervals=tuple(name for name in INTERVALS if name != "1s"),

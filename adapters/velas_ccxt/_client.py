@@ -17,6 +17,7 @@ import certifi
 from ccxt.base.errors import BaseError
 
 from velas.clock import Clock
+from velas.credentials import Credentials
 from velas.errors import BadResponse
 from velas_ccxt._errors import Reply, translate
 
@@ -107,12 +108,14 @@ class CcxtClient:
         timeout_s: float = 10.0,
         config: Mapping[str, Any] | None = None,
         paced: bool = False,
+        credentials: Credentials | None = None,
     ) -> None:
         extra = dict(config or {})
         options = {**_QUIET["options"], **extra.pop("options", {})}
         self.exchange: Any = _hooked(exchange_class)(
             {**_QUIET, "timeout": int(timeout_s * 1000), **extra, "options": options}
         )
+        _sign_with(self.exchange, credentials or Credentials())
         self._venue = venue
         self._clock = clock
         self._url = url
@@ -195,6 +198,16 @@ class CcxtClient:
         if self._url is not None and self._url.startswith("http:"):
             return True  # aiohttp's default, read only should a redirect lead to https
         return ssl.create_default_context(cafile=certifi.where())
+
+
+def _sign_with(exchange: Any, credentials: Credentials) -> None:
+    for name, secret in (
+        ("apiKey", credentials.api_key),
+        ("secret", credentials.api_secret),
+        ("password", credentials.password),
+    ):
+        if secret is not None:
+            setattr(exchange, name, secret.reveal())
 
 
 @functools.cache

@@ -30,6 +30,16 @@ class Reply:
     body: str = attrs.field(default="", repr=False)
     document: Any = attrs.field(default=None, repr=False)
 
+    def code_and_text(self) -> tuple[int | None, str]:
+        """Return Binance's error code and message, (None, body) where it has none."""
+        document = self.document
+        if not isinstance(document, dict):
+            return None, self.body
+        code, text = document.get("code"), document.get("msg")
+        if not isinstance(code, int) or isinstance(code, bool):
+            return None, self.body
+        return code, text if isinstance(text, str) else self.body
+
 
 # by the class's name, so that neither an older nor a newer ccxt breaks the import
 TABLE: Mapping[str, ErrorType] = {
@@ -52,11 +62,11 @@ TABLE: Mapping[str, ErrorType] = {
     "InvalidAddress": errors.BadRequest,
     "AddressPending": errors.BadRequest,
     "InvalidOrder": errors.OrderRejected,
-    "OrderNotFound": errors.BadRequest,
+    "OrderNotFound": errors.OrderNotFound,
     "OrderNotCached": errors.BadRequest,
     "OrderImmediatelyFillable": errors.OrderRejected,
     "OrderNotFillable": errors.OrderRejected,
-    "DuplicateOrderId": errors.OrderRejected,
+    "DuplicateOrderId": errors.DuplicateOrder,
     "ContractUnavailable": errors.OrderRejected,
     "NotSupported": errors.Unsupported,
     "InvalidProxySettings": errors.ConfigError,
@@ -67,7 +77,7 @@ TABLE: Mapping[str, ErrorType] = {
     "RateLimitExceeded": errors.RateLimited,
     "ExchangeNotAvailable": errors.Unavailable,
     "OnMaintenance": errors.Unavailable,
-    "InvalidNonce": errors.AuthError,
+    "InvalidNonce": errors.TimestampRefused,
     "ChecksumError": errors.BadResponse,
     "RequestTimeout": errors.RequestTimeout,
     "BadResponse": errors.BadResponse,
@@ -95,13 +105,18 @@ _CODE: Mapping[int, ErrorType] = {
     -1008: errors.Unavailable,
     -1013: errors.OrderRejected,
     -1015: errors.RateLimited,
-    -1021: errors.AuthError,
+    -1021: errors.TimestampRefused,
     -1022: errors.AuthError,
     -1121: errors.UnknownSymbol,
     -2010: errors.OrderRejected,
+    -2011: errors.OrderNotFound,
+    -2013: errors.OrderNotFound,
     -2014: errors.AuthError,
     -2015: errors.AuthError,
+    -2026: errors.OrderNotFound,  # archived: unfilled and older than 90 days
+    -4116: errors.DuplicateOrder,
     -4166: errors.TooOld,  # USDT-M aggTrades: older than 48 hours
+    -5028: errors.TimestampRefused,  # USDT-M: too late at the matching engine
 }
 _TOLD_BY_STATUS = (errors.Unavailable, errors.RequestTimeout, errors.BadResponse)
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
@@ -116,7 +131,7 @@ def translate(error: Exception, reply: Reply, *, venue: str, now_ms: int) -> err
     The HTTP status decides first, then the venue's code, then ccxt's class. Its text has
     no query string, so neither a key nor a signature.
     """
-    code, text = _code_and_text(reply)
+    code, text = reply.code_and_text()
     if reply.status < 400 and reply.document is None:
         code, text = None, _cause(error)
     status = f"HTTP {reply.status} " if reply.status else ""
@@ -162,16 +177,6 @@ def _retry_after_s(reply: Reply, now_ms: int) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now_ms / 1000)
     except ValueError:
         return None
-
-
-def _code_and_text(reply: Reply) -> tuple[int | None, str]:
-    document = reply.document
-    if not isinstance(document, dict):
-        return None, reply.body
-    code, text = document.get("code"), document.get("msg")
-    if not isinstance(code, int) or isinstance(code, bool):
-        return None, reply.body
-    return code, text if isinstance(text, str) else reply.body
 
 
 def _cause(error: BaseException) -> str:

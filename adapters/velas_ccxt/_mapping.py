@@ -24,6 +24,7 @@ from velas.models import BookTicker, Market, MarketType, Trade
 
 __all__ = [
     "book_ticker",
+    "exchange_filters",
     "kline_frame",
     "market",
     "markets",
@@ -36,6 +37,7 @@ __all__ = [
 
 N = TypeVar("N", np.int64, np.float64)
 Bounds = tuple[Decimal | None, Decimal | None]
+Filters = tuple[Mapping[str, Any], ...]
 
 _NEVER_MS = 4_133_404_800_000  # 2100-12-25, Binance's delivery date of a perpetual
 _WINDOW_S = {"S": 1, "M": 60, "H": 3_600, "D": 86_400}
@@ -190,7 +192,11 @@ def _check_page(
 # -- markets ------------------------------------------------------------------------------
 
 
-def markets(entries: Iterable[Mapping[str, Any] | None], precision_mode: int) -> dict[str, Market]:
+def markets(
+    entries: Iterable[Mapping[str, Any] | None],
+    precision_mode: int,
+    exchange_filters: Filters = (),
+) -> dict[str, Market]:
     """Return ccxt's market structures as markets by unified symbol.
 
     Where a venue lists two of one symbol (a coin's old and new contract) the active one
@@ -203,7 +209,7 @@ def markets(entries: Iterable[Mapping[str, Any] | None], precision_mode: int) ->
     for entry in entries:
         if entry is None:
             continue
-        one = market(entry, precision_mode)
+        one = market(entry, precision_mode, exchange_filters)
         if one.symbol not in found or (one.active and not found[one.symbol].active):
             found[one.symbol] = one
     if not found:
@@ -211,7 +217,7 @@ def markets(entries: Iterable[Mapping[str, Any] | None], precision_mode: int) ->
     return found
 
 
-def market(entry: Mapping[str, Any], precision_mode: int) -> Market:
+def market(entry: Mapping[str, Any], precision_mode: int, exchange_filters: Filters = ()) -> Market:
     """Return one of ccxt's market structures as a market, its numbers as exact decimals."""
     info = entry.get("info")
     raw: Mapping[str, Any] = info if isinstance(info, Mapping) else {}
@@ -232,7 +238,8 @@ def market(entry: Mapping[str, Any], precision_mode: int) -> Market:
             precision_mode=_PRECISION_MODES[precision_mode],
             precision=_precision(entry.get("precision"), precision_mode),
             limits=_limits(entry.get("limits")),
-            filters=_filters(raw),
+            filters=_filters(raw.get("filters")),
+            exchange_filters=exchange_filters,
             order_types=tuple(map(str, raw.get("orderTypes") or raw.get("OrderType") or ())),
             info=raw,
         )
@@ -252,8 +259,12 @@ def _expiry_ms(entry: Mapping[str, Any], raw: Mapping[str, Any]) -> int | None:
     return None if expiry == _NEVER_MS else expiry
 
 
-def _filters(raw: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    filters = raw.get("filters")
+def exchange_filters(document: object) -> Filters:
+    """Return the filters of exchangeInfo that count over all markets."""
+    return _filters(document.get("exchangeFilters")) if isinstance(document, Mapping) else ()
+
+
+def _filters(filters: object) -> Filters:
     if not isinstance(filters, list):
         return ()
     return tuple(MappingProxyType(one) for one in filters if isinstance(one, dict))

@@ -77,7 +77,7 @@ def test_translate_of_a_class_of_tomorrow_takes_its_base() -> None:
         (400, {"code": -4166, "msg": "Search window"}, errors.TooOld),
         (400, {"code": -4088, "msg": "Maximum time interval"}, errors.BadRequest),
         (400, {"code": -1013, "msg": "Filter failure: LOT_SIZE"}, errors.OrderRejected),
-        (400, {"code": -1021, "msg": "Timestamp"}, errors.AuthError),
+        (400, {"code": -1021, "msg": "Timestamp"}, errors.TimestampRefused),
         (400, {"code": -2014, "msg": "API-key format invalid."}, errors.AuthError),
         (404, None, errors.BadRequest),
         (400, {"msg": "no code"}, errors.BadRequest),

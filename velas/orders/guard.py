@@ -14,7 +14,7 @@ from velas.settings import TradingMode
 __all__ = ["check_mode", "check_worth"]
 
 _EXACT = Context(prec=200)
-_ON = ("test", "live")
+_ON: tuple[TradingMode, ...] = ("test", "live")
 
 
 def check_mode(mode: TradingMode, what: str, *, allowed: tuple[TradingMode, ...] = _ON) -> None:

@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Protocol
 
 import attrs
@@ -49,8 +50,8 @@ class Markets(Protocol):
 class Trader:
     """The order methods of an `Exchange`, over a venue's signed requests.
 
-    Without a ledger nothing can be placed in mode ``live``: what left must be known after
-    a crash.
+    What left must be known after a crash: without a ledger, and a `db_path` to open one
+    at, nothing can be placed in mode ``live``.
     """
 
     def __init__(
@@ -60,15 +61,23 @@ class Trader:
         trading: Trading,
         *,
         ledger: LedgerFile | None,
+        db_path: Path | None = None,
         clock: Clock,
     ) -> None:
         self.trading = trading
         self._venue = venue
         self._exchange = exchange
         self._ledger = ledger
+        self._db_path = db_path
+        self._own_ledger: LedgerFile | None = None
         self._clock = clock
         self._desk: OrderDesk | None = None
         self._validators: dict[str, OrderValidator] = {}
+
+    def close(self) -> None:
+        """Close the ledger that was opened at `db_path`; may be called again."""
+        if self._own_ledger is not None:
+            self._own_ledger.close()
 
     async def create(self, request: OrderRequest) -> Order:
         """Judge an order, then place it once, or have it tested; see `Exchange`."""
@@ -182,20 +191,26 @@ class Trader:
         return await self._the_desk().state_of(str(request.intent)) in _SETTLED_OR_OUT
 
     def _the_desk(self) -> OrderDesk:
-        if self._ledger is None:
-            raise ConfigError(
-                "orders need a ledger: open the exchange with velas.open_exchange(settings), "
-                "whose db_path it is, or give ledger=velas.open_ledger(settings)"
-            )
         if self._desk is None:
             self._desk = OrderDesk(
                 self._venue,
-                Journal(self._ledger, self._venue.account),
+                Journal(self._the_ledger(), self._venue.account),
                 clock=self._clock,
                 patience=Patience(settle_s=self.trading.settle_s),
                 resend_s=self.trading.resend_s,
             )
         return self._desk
+
+    def _the_ledger(self) -> LedgerFile:
+        if self._ledger is not None:
+            return self._ledger
+        if self._db_path is None:
+            raise ConfigError(
+                "orders need a ledger: open the exchange with velas.open_exchange(settings), "
+                "whose db_path it is, or give it ledger=velas.Ledger(path)"
+            )
+        self._own_ledger = LedgerFile(self._db_path)
+        return self._own_ledger
 
     async def _maybe(self, symbol: str | None) -> Market | None:
         return None if symbol is None else await self._exchange.market(symbol)

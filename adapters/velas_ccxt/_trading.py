@@ -1,0 +1,365 @@
+"""Binance's signed requests: orders, balances and positions of one account."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from velas.credentials import Credentials, credential_variables
+from velas.errors import (
+    AuthError,
+    BadResponse,
+    OrderNotFound,
+    TimestampRefused,
+    Unsupported,
+    VelasError,
+)
+from velas.limits import RequestType
+from velas.models import Market
+from velas.order_models import Order, OrderRequest, Position
+from velas.orders import Sending
+from velas.settings import Trading
+from velas.validation import MarketState
+from velas_ccxt import _order_wire as wire
+from velas_ccxt._errors import Reply
+from velas_ccxt._order_errors import order_error
+
+if TYPE_CHECKING:
+    from velas_ccxt._binance import Binance
+
+__all__ = ["BinanceTrading", "FuturesTrading", "SpotTrading"]
+
+T = TypeVar("T")
+Params = dict[str, Any]
+_CLOCK_TRIES = 3  # a question refused for its time is asked again with the venue's
+
+
+class BinanceTrading:
+    """What both markets share; see `velas.orders.TradingVenue`."""
+
+    spot: bool
+    api: str  # ccxt's group of signed endpoints
+    open_orders_weight: tuple[int, int]  # of one symbol, of all
+    fetch_weight: int
+
+    def __init__(
+        self, exchange: Binance, credentials: Credentials, trading: Trading, *, host: str
+    ) -> None:
+        self._exchange = exchange
+        self._trading = trading
+        self._host = host
+        self._has_key = bool(credentials.api_key and credentials.api_secret)
+        self._mark = _mark(credentials)
+
+    @property
+    def account(self) -> str:
+        """The host and a digest of the key: orders of the testnet are not the venue's."""
+        return f"{self._host} {self._mark}"
+
+    async def venue_time_ms(self, *, fresh: bool = False) -> int:
+        """Return the venue's clock, never ahead of it."""
+        if fresh:
+            self._exchange.doubt_server_time()
+        return await self._exchange.server_time_ms()
+
+    async def send_order(self, request: OrderRequest, client_id: str, sending: Sending) -> Order:
+        """Send an order once; see `velas.orders.OrderVenue`."""
+        market = await self._exchange.market(request.symbol)
+        name, params = self._placing(request, market, client_id)
+        endpoint = self._endpoint("Post", name)
+
+        async def attempt() -> Order:
+            stamped = self._stamped(params)
+            await sending(int(stamped["timestamp"]) + self._trading.recv_window_ms)
+            return await self._order_call(
+                endpoint, stamped, lambda document: self._placed(document, market)
+            )
+
+        return await self._once(attempt)
+
+    async def test_order(self, request: OrderRequest, client_id: str) -> None:
+        """Let the venue judge an order that is not made."""
+        market = await self._exchange.market(request.symbol)
+        name, params = self._placing(request, market, client_id)
+        if name != "Order":
+            raise Unsupported(
+                f"{self._exchange.name}: {request.type} orders have no test endpoint; "
+                "use trading.mode live on the testnet"
+            )
+        endpoint = self._endpoint("Post", "OrderTest")
+
+        async def attempt() -> None:
+            await self._order_call(endpoint, self._stamped(params), lambda _: None)
+
+        for left in reversed(range(_CLOCK_TRIES)):
+            try:
+                await self._once(attempt)
+            except TimestampRefused:
+                if not left:
+                    raise
+            else:
+                return
+
+    async def find_order(self, request: OrderRequest, client_id: str) -> Order | None:
+        """Ask for an order by its client id."""
+        market = await self._exchange.market(request.symbol)
+        try:
+            return await self._fetch(market, None, client_id, algo=self._is_algo(request.type))
+        except OrderNotFound:
+            return None
+
+    async def fetch_order(
+        self, market: Market, order_id: str | None, client_id: str | None
+    ) -> Order:
+        """Return an order by one of its ids; a client id may be a conditional order's."""
+        algo = order_id is not None and wire.is_algo_id(order_id) is not None
+        try:
+            return await self._fetch(market, order_id, client_id, algo=algo)
+        except OrderNotFound:
+            if client_id is None or self.spot:
+                raise
+        return await self._fetch(market, None, client_id, algo=True)
+
+    async def cancel_order(
+        self, market: Market, order_id: str | None, client_id: str | None
+    ) -> Order:
+        """Cancel an order; one that is canceled already is returned as it is."""
+        found = await self.fetch_order(market, order_id, client_id)
+        if found.is_open:
+            try:
+                return await self._cancel(market, found)
+            except OrderNotFound:  # filled or canceled in between, by a repeated request say
+                found = await self.fetch_order(market, found.id, None)
+        if found.status == "canceled":
+            return found
+        raise OrderNotFound(
+            f"{self._exchange.name}: {market.symbol} order {found.id} is not open, it is "
+            f"{found.status}"
+        )
+
+    async def open_orders(self, market: Market | None) -> list[Order]:
+        """Return the resting orders, oldest first."""
+        found = await self._open(market)
+        return sorted(found, key=lambda one: (one.timestamp or 0, one.id))
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """Return what is free by asset."""
+        raise NotImplementedError
+
+    async def positions(self, market: Market | None) -> list[Position]:
+        """Return the open positions."""
+        raise NotImplementedError
+
+    async def market_state(self, market: Market) -> MarketState:
+        """Return the prices that the market's rules refer to."""
+        raise NotImplementedError
+
+    # -- one request --------------------------------------------------------------------
+
+    def _placing(self, request: OrderRequest, market: Market, client_id: str) -> tuple[str, Params]:
+        if self._is_algo(request.type):
+            return "AlgoOrder", wire.algo_params(request, market.id, client_id)
+        return "Order", wire.order_params(request, market.id, client_id, spot=self.spot)
+
+    def _placed(self, document: object, market: Market) -> Order:
+        if isinstance(document, Mapping) and "algoId" in document:
+            return wire.algo_order(document, market.symbol)
+        return wire.order(document, market.symbol)
+
+    async def _fetch(
+        self, market: Market, order_id: str | None, client_id: str | None, *, algo: bool
+    ) -> Order:
+        params: Params = {"symbol": market.id}
+        if algo:
+            params = _algo_ids(order_id, client_id)
+        elif order_id is not None:
+            params["orderId"] = order_id
+        else:
+            params["origClientOrderId"] = client_id
+        endpoint = self._endpoint("Get", "AlgoOrder" if algo else "Order")
+        return await self._ask(
+            endpoint, params, lambda document: self._placed(document, market), self.fetch_weight
+        )
+
+    async def _cancel(self, market: Market, found: Order) -> Order:
+        algo = wire.is_algo_id(found.id) is not None
+        params: Params = _algo_ids(found.id, None)
+        if not algo:
+            params = {"symbol": market.id, "orderId": found.id}
+        endpoint = self._endpoint("Delete", "AlgoOrder" if algo else "Order")
+        document = await self._ask(endpoint, params, _as_it_is, 1)
+        if algo:  # its reply only says that it worked
+            return await self._fetch(market, found.id, None, algo=True)
+        return wire.order(document, market.symbol)
+
+    async def _open(self, market: Market | None) -> list[Order]:
+        params = {} if market is None else {"symbol": market.id}
+        weight = self.open_orders_weight[market is None]
+        rows = await self._ask(self._endpoint("Get", "OpenOrders"), params, _rows, weight)
+        return [wire.order(row, await self._symbol(row)) for row in rows]
+
+    async def _symbol(self, row: Mapping[str, Any]) -> str:
+        return (await self._exchange.market(str(row.get("symbol")))).symbol
+
+    def _is_algo(self, order_type: str) -> bool:
+        return not self.spot and order_type in wire.CONDITIONAL
+
+    def _endpoint(self, method: str, name: str, *, version: str = "") -> Callable[..., Any]:
+        if not self._has_key:
+            names = " and ".join(list(credential_variables(self._exchange.name).values())[:2])
+            raise AuthError(
+                f"{self._exchange.name}: this needs an account's key: set {names}, or name a "
+                "private file in trading.credentials_file"
+            )
+        return self._exchange.endpoint(f"{self.api}{version}{method}{name}")
+
+    def _stamped(self, params: Params) -> Params:
+        return {
+            **params,
+            "timestamp": self._exchange.estimated_time_ms(),
+            "recvWindow": self._trading.recv_window_ms,
+        }
+
+    async def _once(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make a request that must not be repeated, in the lane of orders."""
+        await self._exchange.server_time_ms()  # measured before the request's turn comes
+        try:
+            return await self._exchange.limiter.execute_with_retry(
+                attempt,
+                RequestType.ORDER,
+                weight=1,
+                safe_to_repeat=False,
+                max_wait_s=self._trading.resend_s,
+            )
+        except TimestampRefused:
+            self._exchange.doubt_server_time()
+            raise
+
+    async def _order_call(
+        self, endpoint: Callable[..., Any], params: Params, parse: Callable[[Any], T]
+    ) -> T:
+        reply = Reply()
+        try:
+            return await self._exchange.ask_once(
+                endpoint, params, lambda document, _: parse(document), reply=reply
+            )
+        except VelasError as error:
+            raise order_error(error, reply, spot=self.spot) from None
+
+    async def _ask(
+        self,
+        endpoint: Callable[..., Any],
+        params: Params,
+        parse: Callable[[Any], T],
+        weight: int,
+    ) -> T:
+        """Ask what may be asked again; a fresh time stamp with every attempt."""
+
+        async def attempt() -> T:
+            return await self._exchange.ask_once(
+                endpoint, self._stamped(params), lambda document, _: parse(document)
+            )
+
+        for left in reversed(range(_CLOCK_TRIES)):
+            await self._exchange.server_time_ms()
+            try:
+                return await self._exchange.limiter.execute_with_retry(
+                    attempt, RequestType.ORDER, weight=weight, safe_to_repeat=True
+                )
+            except TimestampRefused:
+                self._exchange.doubt_server_time()
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+
+class SpotTrading(BinanceTrading):
+    """Orders and balances of a Spot account."""
+
+    spot = True
+    api = "private"
+    open_orders_weight = (6, 80)
+    fetch_weight = 4
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """Return what is free by asset."""
+        params = {"omitZeroBalances": "true"}
+        return await self._ask(self._endpoint("Get", "Account"), params, wire.balances, 20)
+
+    async def positions(self, market: Market | None) -> list[Position]:
+        """Refuse: Spot has balances, no positions."""
+        raise Unsupported(f"{self._exchange.name} has no positions; see balances()")
+
+    async def market_state(self, market: Market) -> MarketState:
+        """Return the average price of the last minutes, and the best bid and ask."""
+        average = await self._exchange.ask_public("AvgPrice", {"symbol": market.id}, 2)
+        book = await self._exchange.fetch_book_ticker(market.symbol)
+        return MarketState(
+            reference_price=wire.price_of(average.get("price")),
+            best_bid=book.bid,
+            best_ask=book.ask,
+        )
+
+
+class FuturesTrading(BinanceTrading):
+    """Orders, balances and positions of a USDT-M account."""
+
+    spot = False
+    api = "fapiPrivate"
+    open_orders_weight = (1, 40)
+    fetch_weight = 1
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        """Return what is free by margin asset."""
+        endpoint = self._endpoint("Get", "Balance", version="V3")
+        return await self._ask(endpoint, {}, wire.balances, 5)
+
+    async def positions(self, market: Market | None) -> list[Position]:
+        """Return the open positions."""
+        params = {} if market is None else {"symbol": market.id}
+        endpoint = self._endpoint("Get", "PositionRisk", version="V3")
+        names = {one.id: one.symbol for one in (await self._exchange.markets()).values()}
+        return await self._ask(endpoint, params, lambda rows: wire.positions(rows, names), 5)
+
+    async def market_state(self, market: Market) -> MarketState:
+        """Return the mark price, and the best bid and ask."""
+        mark = await self._exchange.ask_public("PremiumIndex", {"symbol": market.id}, 1)
+        book = await self._exchange.fetch_book_ticker(market.symbol)
+        return MarketState(
+            mark_price=wire.price_of(mark.get("markPrice")),
+            best_bid=book.bid,
+            best_ask=book.ask,
+        )
+
+    async def _open(self, market: Market | None) -> list[Order]:
+        plain = await super()._open(market)
+        params = {} if market is None else {"symbol": market.id}
+        weight = self.open_orders_weight[market is None]
+        rows = await self._ask(self._endpoint("Get", "OpenAlgoOrders"), params, _rows, weight)
+        return [*plain, *[wire.algo_order(row, await self._symbol(row)) for row in rows]]
+
+
+def _mark(credentials: Credentials) -> str:
+    if credentials.api_key is None:
+        return "no key"
+    # tells accounts apart in the journal, and nothing about the key
+    key = b"velas account " + credentials.api_key.reveal().encode()
+    return hashlib.sha256(key).hexdigest()[:12]
+
+
+def _algo_ids(order_id: str | None, client_id: str | None) -> Params:
+    if order_id is not None:
+        return {"algoId": wire.is_algo_id(order_id)}
+    return {"clientAlgoId": client_id}
+
+
+def _as_it_is(document: Any) -> Any:
+    return document
+
+
+def _rows(document: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(document, list) or not all(isinstance(row, Mapping) for row in document):
+        raise BadResponse("expected a list of orders")
+    return document
