@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from velas.testing.venue.generated import GeneratedCandles
     from velas.testing.venue.given import GivenCandles
     from velas.testing.venue.instruments import DEFAULT_SYMBOLS, Instrument
+    from velas.testing.venue.order_faults import ORDER_RATES, OrderFault
     from velas.testing.venue.order_ledger import OrderRecord
     from velas.testing.venue.series import CandleSource
     from velas.testing.venue.server import RequestRecord, StandInVenue
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_SYMBOLS",
+    "ORDER_RATES",
     "STAND_IN_KEY",
     "STAND_IN_SECRET",
     "Account",
@@ -35,6 +37,7 @@ __all__ = [
     "Instrument",
     "LoopClock",
     "ManualClock",
+    "OrderFault",
     "OrderRecord",
     "RequestRecord",
     "ScaledClock",
@@ -46,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     "DEFAULT_SYMBOLS": "velas.testing.venue.instruments",
+    "ORDER_RATES": "velas.testing.venue.order_faults",
     "STAND_IN_KEY": "velas.testing.venue.account",
     "STAND_IN_SECRET": "velas.testing.venue.account",
     "Account": "velas.testing.venue.account",
@@ -57,6 +61,7 @@ _HOMES = {
     "Instrument": "velas.testing.venue.instruments",
     "LoopClock": "velas.testing.clocks",
     "ManualClock": "velas.testing.clocks",
+    "OrderFault": "velas.testing.venue.order_faults",
     "OrderRecord": "velas.testing.venue.order_ledger",
     "RequestRecord": "velas.testing.venue.server",
     "ScaledClock": "velas.testing.clocks",

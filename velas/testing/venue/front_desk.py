@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,11 +12,13 @@ import attrs
 from aiohttp import web
 
 from velas.clock import Clock
-from velas.testing.venue.damage import Answer, broken, deliver, faulty_status
+from velas.testing.venue import order_refusal
+from velas.testing.venue.damage import Answer, broken, deliver, failed_gateway, faulty_status
 from velas.testing.venue.faults import Fault, FaultPlan
 from velas.testing.venue.gate import Gate, Refusal
 from velas.testing.venue.instruments import MarketName
 from velas.testing.venue.network import Network
+from velas.testing.venue.order_faults import OrderFault
 from velas.testing.venue.order_side import OrderSide, refused
 from velas.testing.venue.refusal import Refused
 from velas.testing.venue.rest import RestSide
@@ -26,7 +29,6 @@ __all__ = ["FrontDesk", "RequestRecord"]
 
 _LOG_SIZE = 10_000
 _NO_ANSWER = 0  # the status of a request whose connection was broken instead
-_BREAKS_CONNECTION = ("reset", "silence")
 _RATE_LIMITED = -1003
 
 
@@ -104,7 +106,7 @@ class FrontDesk:
         headers = {**answer.headers, self._gate.window.header: str(shown)}
         answer = attrs.evolve(answer, headers=headers)
         status = answer.status
-        if fault is not None and fault.kind in _BREAKS_CONNECTION:
+        if fault is not None and fault.fate:
             status = _NO_ANSWER
         self.requests.append(
             RequestRecord(
@@ -126,7 +128,10 @@ class FrontDesk:
         if refusal is not None:
             self._venue.faults.note_refused(path, call.identity)
             return None
-        return self._venue.faults.take(path, call.identity)
+        fault = self._venue.faults.take(path, call.identity)
+        reduces = "true" in (call.params.get("reduceOnly"), call.params.get("closePosition"))
+        exempt = fault is not None and fault.kind == "throttled" and reduces
+        return None if exempt else fault
 
     def _refused_by(self, fault: Fault, now_ms: int) -> Refusal | None:
         if fault.kind == "too_many":
@@ -143,13 +148,51 @@ class FrontDesk:
         replaced = faulty_status(fault) if fault is not None else None
         if replaced is not None:
             return Answer(replaced[0], replaced[1], {}, replaced[2])
-        if self._is_signed(call):
-            answer = await self._signed(call)
-        else:
-            answer = self._public(call)
+        if isinstance(fault, OrderFault):
+            return await self._spoiled(call, fault)
+        answer = await self._true_answer(call)
         if answer.status != 200 or fault is None:
             return answer
         return attrs.evolve(answer, body=broken(answer.body, fault))
+
+    async def _spoiled(self, call: Call, fault: OrderFault) -> Answer:
+        """Do what the fault lets happen; return what the client may hear of it."""
+        if fault.kind == "filter_change":
+            self._change(call, fault)
+        hidden_ms = round((fault.seconds or 0.0) * 1000) if fault.kind == "invisible" else 0
+        if fault.kind == "late":
+            self._delay(call, round((fault.seconds or 0.0) * 1000))
+        elif fault.accepted:
+            answer = await self._true_answer(call, hidden_ms)
+            if fault.kind in ("invisible", "filter_change") and fault.then == "answer":
+                return answer
+        return self._error(fault)
+
+    def _error(self, fault: OrderFault) -> Answer:
+        spot = self._venue.market == "spot"
+        if fault.kind == "duplicate":
+            return refused(order_refusal.duplicate(spot=spot))
+        if fault.then == "timeout":
+            return self._error(OrderFault.backend_timeout(accepted=fault.accepted))
+        if not fault.code:  # also of a broken connection, where nobody sees it
+            return failed_gateway(fault.status or 500)
+        status = fault.status or (504 if spot else 408)
+        wait_s = None if fault.seconds is None else math.ceil(fault.seconds)
+        return refused(Refused(fault.code, fault.message, status=status, retry_after_s=wait_s))
+
+    def _change(self, call: Call, fault: OrderFault) -> None:
+        symbol = call.params.get("symbol", "")
+        if symbol in self._rest.listing.instruments:
+            self._rest.listing.change(symbol, fault.filters, fault.fields)
+
+    def _delay(self, call: Call, delay_ms: int) -> None:
+        if self._is_signed(call):
+            self._orders.receive(call, self._venue.now_ms(), delay_ms=delay_ms)
+
+    async def _true_answer(self, call: Call, hidden_ms: int = 0) -> Answer:
+        if self._is_signed(call):
+            return await self._signed(call, hidden_ms)
+        return self._public(call)
 
     def _public(self, call: Call) -> Answer:
         try:
@@ -158,9 +201,11 @@ class FrontDesk:
             return refused(error)
         return Answer(200, body, {})
 
-    async def _signed(self, call: Call) -> Answer:
+    async def _signed(self, call: Call, hidden_ms: int) -> Answer:
         latency_s = self._venue.latency_s
-        arrival = self._orders.receive(call, self._venue.now_ms(), delay_ms=round(latency_s * 1000))
+        arrival = self._orders.receive(
+            call, self._venue.now_ms(), delay_ms=round(latency_s * 1000), hidden_ms=hidden_ms
+        )
         if latency_s > 0:
             await self._venue.clock.sleep(latency_s)
         self._orders.settle(max(self._venue.now_ms(), arrival.due_ms))

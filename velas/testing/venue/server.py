@@ -46,7 +46,7 @@ _T = TypeVar("_T")
 
 
 class StandInVenue:
-    """Speaks Binance Spot's or USDT-M Futures' public REST and streams on 127.0.0.1.
+    """Speaks Binance Spot's or USDT-M Futures' REST and streams on 127.0.0.1.
 
     An async context manager; ``with venue.in_thread():`` runs it beside synchronous code.
     Candles are generated unless `candles` gives others; `symbols` are ids or instruments
@@ -64,6 +64,13 @@ class StandInVenue:
     volume, and trades are made up. `ws_life_h` is how long a connection may live,
     `connection_limit` how many attempts are allowed in five minutes (0: any number),
     `tombstones` the share of aggregate trade ids that are void (spot).
+
+    Orders are signed by one of `accounts`, by default `STAND_IN_KEY` with `STAND_IN_SECRET`
+    (see `Account`). They fill as a whole and without fees: at once at the best price of the
+    book ticker, or later at their limit when the price path reached it. `latency_s` passes
+    before the engine judges a signed request, whose recvWindow may then be over. What was
+    placed stays in this object when clients come and go, and over `aclose` and `start`.
+    Faults for orders: `OrderFault`.
 
     Raises:
         ConfigError: an argument is impossible.
