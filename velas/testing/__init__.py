@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from velas.testing.clocks import LoopClock, ManualClock, ScaledClock
+    from velas.testing.venue.account import STAND_IN_KEY, STAND_IN_SECRET, Account
     from velas.testing.venue.faults import Fault, FaultPlan
     from velas.testing.venue.generated import GeneratedCandles
     from velas.testing.venue.given import GivenCandles
     from velas.testing.venue.instruments import DEFAULT_SYMBOLS, Instrument
+    from velas.testing.venue.order_faults import ORDER_RATES, OrderFault
+    from velas.testing.venue.order_ledger import OrderRecord
     from velas.testing.venue.series import CandleSource
     from velas.testing.venue.server import RequestRecord, StandInVenue
     from velas.testing.venue.socket_faults import SocketFault
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_SYMBOLS",
+    "ORDER_RATES",
+    "STAND_IN_KEY",
+    "STAND_IN_SECRET",
+    "Account",
     "CandleSource",
     "Fault",
     "FaultPlan",
@@ -30,6 +37,8 @@ __all__ = [
     "Instrument",
     "LoopClock",
     "ManualClock",
+    "OrderFault",
+    "OrderRecord",
     "RequestRecord",
     "ScaledClock",
     "SocketFault",
@@ -40,6 +49,10 @@ __all__ = [
 
 _HOMES = {
     "DEFAULT_SYMBOLS": "velas.testing.venue.instruments",
+    "ORDER_RATES": "velas.testing.venue.order_faults",
+    "STAND_IN_KEY": "velas.testing.venue.account",
+    "STAND_IN_SECRET": "velas.testing.venue.account",
+    "Account": "velas.testing.venue.account",
     "CandleSource": "velas.testing.venue.series",
     "Fault": "velas.testing.venue.faults",
     "FaultPlan": "velas.testing.venue.faults",
@@ -48,6 +61,8 @@ _HOMES = {
     "Instrument": "velas.testing.venue.instruments",
     "LoopClock": "velas.testing.clocks",
     "ManualClock": "velas.testing.clocks",
+    "OrderFault": "velas.testing.venue.order_faults",
+    "OrderRecord": "velas.testing.venue.order_ledger",
     "RequestRecord": "velas.testing.venue.server",
     "ScaledClock": "velas.testing.clocks",
     "SocketFault": "velas.testing.venue.socket_faults",

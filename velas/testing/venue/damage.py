@@ -13,7 +13,7 @@ from aiohttp import web
 
 from velas.testing.venue.faults import Fault, WrongShape
 
-__all__ = ["Answer", "broken", "deliver", "faulty_status", "reset_connection"]
+__all__ = ["Answer", "broken", "deliver", "failed_gateway", "faulty_status", "reset_connection"]
 
 _HTML = b"<html><head><title>%d</title></head><body><h1>%d</h1></body></html>"
 _JSON = "application/json;charset=UTF-8"
@@ -34,19 +34,27 @@ class Answer:
 def faulty_status(fault: Fault) -> tuple[int, bytes, str] | None:
     """Return status, body and type of a fault that replaces the answer, else None."""
     status = fault.status
-    if fault.kind == "forbidden" or status in (502, 504):
+    if fault.kind == "forbidden":
         return status, _HTML % (status, status), "text/html"
     if fault.kind == "restricted":
         text = "Service unavailable from a restricted location."
         return status, orjson.dumps({"code": 0, "msg": text}), _JSON
     if fault.kind == "server_error":
-        text = (
-            "Service Unavailable."
-            if status == 503
-            else "Internal error; unable to process your request. Please try again."
-        )
-        return status, orjson.dumps({"code": -1001, "msg": text}), _JSON
+        failed = failed_gateway(status)
+        return status, failed.body, failed.content_type
     return None
+
+
+def failed_gateway(status: int) -> Answer:
+    """Return what is answered with HTTP 500, 502, 503 or 504 and no further explanation."""
+    if status in (502, 504):
+        return Answer(status, _HTML % (status, status), {}, "text/html")
+    text = (
+        "Service Unavailable."
+        if status == 503
+        else "Internal error; unable to process your request. Please try again."
+    )
+    return Answer(status, orjson.dumps({"code": -1001, "msg": text}), {})
 
 
 def broken(body: bytes, fault: Fault) -> bytes:
@@ -74,10 +82,11 @@ async def deliver(
 ) -> web.StreamResponse:
     """Send `answer`, or what `fault` makes of the connection."""
     kind = fault.kind if fault is not None else None
-    if fault is not None and kind == "silence":
-        await _wait(closing, fault.seconds or 0.0)
+    fate = fault.fate if fault is not None else ""
+    if fault is not None and fate == "silence":
+        await _wait(closing, fault.silence_s)
         reset_connection(request)
-    elif kind == "reset":
+    elif fate == "reset":
         reset_connection(request)
     elif kind in ("reset_midway", "cut_off"):
         return await _half(request, answer, reset=kind == "reset_midway")

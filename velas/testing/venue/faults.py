@@ -29,8 +29,23 @@ FaultKind = Literal[
     "duplicated",
     "shuffled",
     "skew",
+    "lost",
+    "unanswered",
+    "reset_before",
+    "reset_after",
+    "error_before",
+    "error_after",
+    "duplicate",
+    "throttled",
+    "late",
+    "invisible",
+    "filter_change",
 ]
 WrongShape = Literal["html", "object", "scalars", "short_row", "error"]
+_OF_ORDERS: tuple[FaultKind, ...] = (
+    "lost", "unanswered", "reset_before", "reset_after", "error_before", "error_after",
+    "duplicate", "throttled", "late", "invisible",
+)  # fmt: skip
 SERVER_ERRORS = (500, 502, 503, 504)
 WRONG_SHAPES: tuple[WrongShape, ...] = ("html", "object", "scalars", "short_row", "error")
 
@@ -53,6 +68,9 @@ DEFAULT_RATES: Mapping[FaultKind, float] = {
 class Fault:
     """One thing that goes wrong with one request. Made by the functions of this class.
 
+    A signed request is refused without effect by those that answer an HTTP error; the others
+    spoil the answer to what was done. `order_faults.OrderFault` has those made for orders.
+
     `seconds` is a duration on the venue's clock, `status` an HTTP status, `shape` what
     a wrong answer looks like, `skew_ms` where the venue's clock jumps to.
     """
@@ -62,6 +80,16 @@ class Fault:
     status: int = 0
     shape: WrongShape = "html"
     skew_ms: int = 0
+
+    @property
+    def fate(self) -> Literal["silence", "reset", ""]:
+        """What becomes of the connection, empty when the request is answered."""
+        return self.kind if self.kind in ("silence", "reset") else ""
+
+    @property
+    def silence_s(self) -> float:
+        """How long a silence lasts unless the client hangs up, real seconds."""
+        return self.seconds or 0.0
 
     @classmethod
     def latency(cls, seconds: float) -> Fault:
@@ -156,7 +184,10 @@ class FaultPlan:
 
     @classmethod
     def script(cls, faults: Iterable[Fault | None], *, path: str | None = None) -> FaultPlan:
-        """Give the n-th request whose path ends in `path` the n-th fault; then none."""
+        """Give the n-th request whose path ends in `path` the n-th fault; then none.
+
+        ``"/order"`` is any method, ``"POST /api/v3/order"`` one.
+        """
         return _Script(list(faults), path)
 
     @classmethod
@@ -172,7 +203,7 @@ class FaultPlan:
 
         The same request (path and query) fails at most `max_in_a_row` times in a row, so
         five retries always get through; `only` limits it to paths that end so. The same
-        order of requests gets the same faults.
+        order of requests gets the same faults. `order_faults.ORDER_RATES` are for orders.
 
         Raises:
             ConfigError: the probabilities are negative or above 1 together.
@@ -180,7 +211,10 @@ class FaultPlan:
         return _Random(seed, DEFAULT_RATES if rates is None else rates, max_in_a_row, only)
 
     def take(self, path: str, query: str) -> Fault | None:
-        """Return the fault for the request that just arrived, None for none."""
+        """Return the fault for the request that just arrived, None for none.
+
+        `path` begins with the method; `query` are all parameters but time and signature.
+        """
         found = [plan.take(path, query) for plan in self._plans]
         return next((fault for fault in found if fault is not None), None)
 
@@ -227,7 +261,7 @@ class _Random(FaultPlan):
             return None
         # drawn for every request, so that one request's luck does not shift the others'
         kind = self._random.choices(self._kinds, self._weights)[0]
-        fault = None if kind is None else self._make(kind)
+        fault = None if kind is None else self._drawn(kind)
         key = f"{path}?{query}"
         if fault is None or self._runs.get(key, 0) >= self._most:
             self._runs.pop(key, None)
@@ -238,6 +272,13 @@ class _Random(FaultPlan):
     def note_refused(self, path: str, query: str) -> None:
         key = f"{path}?{query}"
         self._runs[key] = self._runs.get(key, 0) + 1
+
+    def _drawn(self, kind: FaultKind) -> Fault:
+        if kind not in _OF_ORDERS:
+            return self._make(kind)
+        from velas.testing.venue.order_faults import drawn  # which needs `Fault`
+
+        return drawn(kind, self._random)
 
     def _make(self, kind: FaultKind) -> Fault:
         draw = self._random

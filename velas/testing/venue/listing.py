@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from velas.errors import ConfigError
@@ -33,6 +33,7 @@ class Listing:
         self._given: Mapping[str, Any] | None = None
         self._given_status: Mapping[str, str] = {}
         self._overridden = False
+        self._changed: dict[str, Document] = {}
 
     @classmethod
     def choose(
@@ -79,6 +80,11 @@ class Listing:
         if self._given is None:
             return self._made_up(window, now_ms)
         document: Document = {**self._given, "serverTime": now_ms}
+        if self._changed:
+            document["symbols"] = [
+                self.row(row["symbol"], now_ms) if row["symbol"] in self._changed else row
+                for row in self._rows()
+            ]
         if self._overridden:
             document["rateLimits"] = [
                 window.rule,
@@ -93,23 +99,68 @@ class Listing:
     def status(self, symbol: str, now_ms: int) -> str:
         """Return the trading status of a listed symbol."""
         instrument = self.instruments[symbol]
+        changed = self._changed.get(symbol, {}).get("status")
+        if changed is not None:
+            return str(changed)
         if self._given is not None:
             return self._given_status[symbol]
         if instrument.delisted_ms is None or now_ms < instrument.delisted_ms:
             return "TRADING"
         return "BREAK" if self.market == "spot" else "SETTLING"
 
+    def row(self, symbol: str, now_ms: int) -> Document:
+        """Return a listed symbol's row as it is now."""
+        changes = self._changed.get(symbol, {})
+        if self._given is None:
+            make = spot_row if self.market == "spot" else futures_row
+            row = make(self.instruments[symbol], self.status(symbol, now_ms))
+        else:
+            row = dict(next(row for row in self._rows() if row["symbol"] == symbol))
+        filters = _merged(row["filters"], changes.get("filters", {}))
+        return {**row, **changes, "filters": filters}
+
+    def rate_limits(self) -> Sequence[Mapping[str, Any]]:
+        """Return the limits other than that of the weight."""
+        if self._given is None:
+            return _SPOT_LIMITS if self.market == "spot" else _FUTURES_LIMITS
+        return [
+            rule
+            for rule in self._given.get("rateLimits", [])
+            if rule.get("rateLimitType") != "REQUEST_WEIGHT"
+        ]
+
+    def change(
+        self,
+        symbol: str,
+        filters: Mapping[str, Mapping[str, Any] | None],
+        fields: Mapping[str, Any],
+    ) -> None:
+        """Change a symbol's row from now on; a filter given as None goes.
+
+        Raises:
+            ConfigError: the symbol is not listed.
+        """
+        if symbol not in self.instruments:
+            raise ConfigError(f"{symbol}: the stand-in does not list it")
+        before = self._changed.get(symbol, {})
+        kept: Document = dict(before.get("filters", {}))
+        for name, values in filters.items():
+            old = kept.get(name) or {}
+            kept[name] = None if values is None else {**old, **values}
+        self._changed[symbol] = {**before, **fields, "filters": kept}
+
+    def _rows(self) -> Sequence[Mapping[str, Any]]:
+        rows: Sequence[Mapping[str, Any]] = (self._given or {}).get("symbols", [])
+        return rows
+
     def _made_up(self, window: WeightWindow, now_ms: int) -> Document:
         spot = self.market == "spot"
-        row = spot_row if spot else futures_row
         document: Document = {
             "timezone": "UTC",
             "serverTime": now_ms,
             "rateLimits": [window.rule, *(_SPOT_LIMITS if spot else _FUTURES_LIMITS)],
             "exchangeFilters": [],
-            "symbols": [
-                row(one, self.status(one.symbol, now_ms)) for one in self.instruments.values()
-            ],
+            "symbols": [self.row(symbol, now_ms) for symbol in self.instruments],
         }
         if not spot:
             document["futuresType"] = "U_MARGINED"
@@ -118,6 +169,16 @@ class Listing:
 
     def _margins(self) -> list[str]:
         return list(dict.fromkeys(one.quote for one in self.instruments.values()))
+
+
+def _merged(filters: Any, changes: Mapping[str, Mapping[str, Any] | None]) -> list[Document]:
+    known = {str(one.get("filterType")): one for one in filters}
+    names = dict.fromkeys((*known, *changes))
+    return [
+        {"filterType": name, **known.get(name, {}), **(changes.get(name) or {})}
+        for name in names
+        if changes.get(name, {}) is not None
+    ]
 
 
 def _asset(name: str) -> Document:

@@ -23,10 +23,16 @@ __all__ = [
 
 
 class Refused(Exception):
-    """The venue's answer to a request it does not like: HTTP `status`, `code`, `message`."""
+    """The venue's answer to a request it does not like: HTTP `status`, `code`, `message`.
 
-    def __init__(self, code: int, message: str, *, status: int = 400) -> None:
+    `retry_after_s` becomes a Retry-After header.
+    """
+
+    def __init__(
+        self, code: int, message: str, *, status: int = 400, retry_after_s: int | None = None
+    ) -> None:
         super().__init__(f"HTTP {status}, {code}: {message}")
+        self.retry_after_s = retry_after_s
         self.status = status
         self.code = code
         self.message = message

@@ -11,9 +11,11 @@ from velas.errors import ConfigError
 from velas.interval import INTERVALS, Interval
 from velas.models import Trade
 from velas.testing.venue import book, params, public_trades, refusal
+from velas.testing.venue.exact import text
 from velas.testing.venue.instruments import Instrument
 from velas.testing.venue.listing import Listing
 from velas.testing.venue.pages import PageCache
+from velas.testing.venue.pricing import Prices
 from velas.testing.venue.quotes import Quotes
 from velas.testing.venue.series import CandleSource, Series, select
 from velas.testing.venue.weights import WeightWindow
@@ -21,6 +23,8 @@ from velas.testing.venue.weights import WeightWindow
 __all__ = ["RestSide"]
 
 Params = Mapping[str, str]
+_AVERAGE_MIN = 5
+_FUNDING_MS = 8 * 3_600_000
 Handler = Callable[[Params, int], bytes]
 
 
@@ -47,6 +51,7 @@ class RestSide:
         self._window = window
         self._pages = pages
         self.quotes = Quotes(candles, seed, tombstones=tombstones)
+        self.prices = Prices(self.quotes)
         self._started_ms = started_ms
         self._spot = listing.market == "spot"
         self._series: dict[tuple[str, str], Series] = {}
@@ -109,8 +114,11 @@ class RestSide:
         }
         prefix = "/api/v3" if self._spot else "/fapi/v1"
         routes = {f"{prefix}/{name}": handler for name, handler in common.items()}
-        if not self._spot:
+        if self._spot:
+            routes["/api/v3/avgPrice"] = self._average
+        else:
             routes["/fapi/v2/ticker/price"] = common["ticker/price"]
+            routes["/fapi/v1/premiumIndex"] = self._tickers(self._premium_index)
         return routes
 
     def _instrument(self, symbol: str) -> Instrument:
@@ -161,6 +169,27 @@ class RestSide:
         limit = book.depth_limit(params.number(query, "limit"), futures=not self._spot)
         depth = book.depth(self.quotes, instrument, limit, now_ms, futures=not self._spot)
         return orjson.dumps(depth)
+
+    def _average(self, query: Params, now_ms: int) -> bytes:
+        instrument = self._instrument(params.required(query, "symbol"))
+        mean = self.prices.average(instrument, _AVERAGE_MIN, now_ms)
+        document = {"mins": _AVERAGE_MIN, "price": text(mean, 8), "closeTime": now_ms}
+        return orjson.dumps(document)
+
+    def _premium_index(
+        self, quotes: Quotes, instrument: Instrument, now_ms: int, futures: bool
+    ) -> dict[str, Any]:
+        mark = text(self.prices.mark(instrument, now_ms), 8)
+        return {
+            "symbol": instrument.symbol,
+            "markPrice": mark,
+            "indexPrice": mark,
+            "estimatedSettlePrice": mark,
+            "lastFundingRate": "0.00010000",
+            "interestRate": "0.00010000",
+            "nextFundingTime": (now_ms // _FUNDING_MS + 1) * _FUNDING_MS,
+            "time": now_ms,
+        }
 
     def _tickers(self, make: book.Ticker) -> Handler:
         def handler(query: Params, now_ms: int) -> bytes:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import attrs
 from aiohttp import web
 
 from velas.clock import SYSTEM_CLOCK, Clock
 from velas.errors import ConfigError
-from velas.testing.venue.damage import Answer, broken, deliver, faulty_status
-from velas.testing.venue.faults import Fault, FaultPlan
-from velas.testing.venue.gate import Gate, Refusal
+from velas.testing.venue.account import DEFAULT_ACCOUNT, Account
+from velas.testing.venue.faults import FaultPlan
+from velas.testing.venue.front_desk import FrontDesk, RequestRecord
+from velas.testing.venue.gate import Gate
 from velas.testing.venue.generated import GeneratedCandles
 from velas.testing.venue.instruments import Instrument, MarketName
 from velas.testing.venue.listing import Listing
 from velas.testing.venue.network import Network
+from velas.testing.venue.order_ledger import OrderRecord
+from velas.testing.venue.order_side import OrderSide
 from velas.testing.venue.pages import PageCache
 from velas.testing.venue.refusal import Refused
 from velas.testing.venue.rest import RestSide
@@ -30,7 +32,7 @@ from velas.testing.venue.socket_plans import SocketFaultPlan
 from velas.testing.venue.socket_records import SocketRecord
 from velas.testing.venue.sockets import SocketSide, is_upgrade
 from velas.testing.venue.thread import VenueThread
-from velas.testing.venue.weights import DEFAULT_LIMIT, WeightWindow, cost_of, limit_of
+from velas.testing.venue.weights import DEFAULT_LIMIT, WeightWindow, limit_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,32 +41,12 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestRecord", "StandInVenue"]
 
-_LOG_SIZE = 10_000
 _LONGEST_LINE = 1 << 16  # of a request, so that the venue's own limit of a URL can be told
-_NO_ANSWER = 0  # the status of a request whose connection was broken instead
-_BREAKS_CONNECTION = ("reset", "silence")
-_RATE_LIMITED = -1003
 _T = TypeVar("_T")
 
 
-@attrs.frozen
-class RequestRecord:
-    """One request as the venue saw it; `time_ms` is its arrival by the venue's clock.
-
-    `status` is 0 where no answer was sent; `used_weight` includes this request's `weight`.
-    """
-
-    path: str
-    query: Mapping[str, str] = attrs.field(repr=False)
-    status: int
-    weight: int
-    used_weight: int
-    time_ms: int
-    fault: Fault | None = None
-
-
 class StandInVenue:
-    """Speaks Binance Spot's or USDT-M Futures' public REST and streams on 127.0.0.1.
+    """Speaks Binance Spot's or USDT-M Futures' REST and streams on 127.0.0.1.
 
     An async context manager; ``with venue.in_thread():`` runs it beside synchronous code.
     Candles are generated unless `candles` gives others; `symbols` are ids or instruments
@@ -82,6 +64,13 @@ class StandInVenue:
     volume, and trades are made up. `ws_life_h` is how long a connection may live,
     `connection_limit` how many attempts are allowed in five minutes (0: any number),
     `tombstones` the share of aggregate trade ids that are void (spot).
+
+    Orders are signed by one of `accounts`, by default `STAND_IN_KEY` with `STAND_IN_SECRET`
+    (see `Account`). They fill as a whole and without fees: at once at the best price of the
+    book ticker, or later at their limit when the price path reached it. `latency_s` passes
+    before the engine judges a signed request, whose recvWindow may then be over. What was
+    placed stays in this object when clients come and go, and over `aclose` and `start`.
+    Faults for orders: `OrderFault`.
 
     Raises:
         ConfigError: an argument is impossible.
@@ -111,6 +100,7 @@ class StandInVenue:
         ws_life_h: float = 24.0,
         connection_limit: int = 300,
         tombstones: float = 0.0,
+        accounts: Iterable[Account] | None = None,
     ) -> None:
         if market not in DEFAULT_LIMIT:
             raise ConfigError(f"market {market!r}: choose 'spot' or 'futures'")
@@ -120,12 +110,12 @@ class StandInVenue:
         self.latency_s = latency_s
         self.candles: CandleSource = candles or GeneratedCandles()
         self.faults = faults or FaultPlan()
-        self.requests: deque[RequestRecord] = deque(maxlen=_LOG_SIZE)
         limit = limit_of(market, weight_limit, exchange_info)
+        says_when = market == "spot" if retry_after is None else retry_after
         window = WeightWindow(limit, weight_window_s)
         self._gate = Gate(
             window,
-            retry_after=market == "spot" if retry_after is None else retry_after,
+            retry_after=says_when,
             tolerated=tolerated_429,
             ban_s=ban_s,
             in_flight_s=in_flight_s,
@@ -150,12 +140,16 @@ class StandInVenue:
             life_h=ws_life_h,
             connection_limit=connection_limit,
         )
-        self._gzip = gzip
+        self._orders = OrderSide(
+            self._rest.listing,
+            self._rest.quotes,
+            (DEFAULT_ACCOUNT,) if accounts is None else accounts,
+            retry_after=says_when,
+        )
+        self._desk = FrontDesk(self, self._gate, self._rest, self._orders, self._network, gzip=gzip)
         self._port = port
-        self._counts: Counter[str] = Counter()
         self._runner: web.AppRunner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closing = asyncio.Event()
 
     @property
     def rest_url(self) -> str:
@@ -171,6 +165,11 @@ class StandInVenue:
     def symbols(self) -> tuple[str, ...]:
         """The listed ids."""
         return tuple(self._rest.listing.instruments)
+
+    @property
+    def requests(self) -> deque[RequestRecord]:
+        """The newest 10,000 requests, in order."""
+        return self._desk.requests
 
     @property
     def max_used_weight(self) -> int:
@@ -247,13 +246,46 @@ class StandInVenue:
         """Reset all connections and every attempt for `seconds` of the venue's clock."""
         self._in_loop(lambda: self._sockets.go_offline(seconds))
 
+    @property
+    def order_attempts(self) -> int:
+        """How many requests for a new order arrived, whatever became of them; no test orders."""
+        return self._orders.attempts
+
+    def orders(self, symbol: str | None = None) -> list[OrderRecord]:
+        """Return every order the venue ever took, oldest first, as they are by its clock now.
+
+        Conditional USDT-M orders are among them. May be called from any thread.
+        """
+        return self._in_loop(lambda: self._orders.look(self.now_ms(), symbol))
+
+    def reset_account(self) -> None:
+        """Forget all orders and give every account what it began with."""
+        self._in_loop(self._orders.reset)
+
+    def change_symbol(
+        self,
+        symbol: str,
+        *,
+        filters: Mapping[str, Mapping[str, Any] | None] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Change a symbol's row in exchangeInfo, and the rules for its orders, from now on.
+
+        `filters` are by type, each with the fields to change, None to remove it; `fields`
+        are others of the row, such as ``status="BREAK"``. Prices keep their ticks.
+
+        Raises:
+            ConfigError: the symbol is not listed.
+        """
+        self._in_loop(lambda: self._rest.listing.change(symbol, filters or {}, fields))
+
     def now_ms(self) -> int:
         """Return the venue's time, ms: its clock and its skew."""
         return self.clock.now_ms() + self.clock_skew_ms
 
     def count(self, path: str | None = None) -> int:
         """Return how many requests arrived, of all or of those whose path ends in `path`."""
-        return sum(n for name, n in self._counts.items() if name.endswith(path or ""))
+        return sum(n for name, n in self._desk.counts.items() if name.endswith(path or ""))
 
     def frame(self, symbol: str, interval: str, *, start_ms: int, end_ms: int) -> pd.DataFrame:
         """Return the candle frame a perfect client has of ``[start_ms, end_ms)``, closed only.
@@ -305,7 +337,7 @@ class StandInVenue:
         """Listen. Does nothing when already listening."""
         if self._runner is not None:
             return
-        self._closing = asyncio.Event()
+        self._desk.closing = asyncio.Event()
         runner = web.AppRunner(
             self._app(),
             access_log=None,
@@ -327,7 +359,7 @@ class StandInVenue:
     async def aclose(self) -> None:
         """Stop listening and hang up on everyone; may be called twice."""
         runner, self._runner = self._runner, None
-        self._closing.set()
+        self._desk.closing.set()
         if runner is not None:
             try:
                 await self._sockets.aclose()
@@ -371,64 +403,7 @@ class StandInVenue:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if is_upgrade(request):
             return await self._sockets.handle(request)
-        if self._network.blocks():
-            return await self._network.swallow(request)
-        now_ms = self.now_ms()
-        path, query = request.path, dict(request.query)
-        self._counts[path] += 1
-        cost = cost_of(self.market, path, query)
-        refusal = self._gate.admit(cost.weight, now_ms)
-        fault = self._fault(path, request.query_string, refusal)
-        if fault is not None and refusal is None:
-            refusal = self._refused_by(fault, now_ms)
-        answer = self._answer(request.method, path, query, fault, refusal)
-        used = self._gate.window.used
-        shown = used if cost.honest_header else cost.weight
-        answer = attrs.evolve(
-            answer, headers={**answer.headers, self._gate.window.header: str(shown)}
-        )
-        status = answer.status
-        if fault is not None and fault.kind in _BREAKS_CONNECTION:
-            status = _NO_ANSWER
-        self.requests.append(RequestRecord(path, query, status, cost.weight, used, now_ms, fault))
-        late = fault.seconds or 0.0 if fault is not None and fault.kind == "latency" else 0.0
-        if self.latency_s + late > 0:
-            await self.clock.sleep(self.latency_s + late)
-        return await deliver(request, answer, fault, self._closing, gzip=self._gzip)
-
-    def _fault(self, path: str, query: str, refusal: Refusal | None) -> Fault | None:
-        if refusal is not None:
-            self.faults.note_refused(path, query)
-            return None
-        return self.faults.take(path, query)
-
-    def _refused_by(self, fault: Fault, now_ms: int) -> Refusal | None:
-        if fault.kind == "too_many":
-            return self._gate.refuse(fault.seconds, now_ms)
-        if fault.kind == "banned":
-            return self._gate.ban(fault.seconds or 0.0, now_ms)
-        return None
-
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        fault: Fault | None,
-        refusal: Refusal | None,
-    ) -> Answer:
-        if refusal is not None:
-            return _refusal_answer(refusal)
-        if fault is not None and fault.kind == "skew":
-            self.clock_skew_ms = fault.skew_ms
-        replaced = faulty_status(fault) if fault is not None else None
-        if replaced is not None:
-            return Answer(replaced[0], replaced[1], {}, replaced[2])
-        try:
-            body = self._rest.answer(method, path, query, self.now_ms())
-        except Refused as error:
-            return Answer(error.status, error.body, {})
-        return Answer(200, body if fault is None else broken(body, fault), {})
+        return await self._desk.handle(request)
 
 
 def _share(tombstones: float, market: MarketName) -> float:
@@ -448,14 +423,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def _refusal_answer(refusal: Refusal) -> Answer:
-    headers = {}
-    if refusal.retry_after_s is not None:
-        headers["Retry-After"] = str(refusal.retry_after_s)
-    body = Refused(_RATE_LIMITED, refusal.message).body
-    return Answer(refusal.status, body, headers)
 
 
 async def _listen(runner: web.AppRunner, port: int) -> None:

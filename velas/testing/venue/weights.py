@@ -16,6 +16,7 @@ Params = Mapping[str, str]
 DEFAULT_LIMIT: Mapping[MarketName, int] = {"spot": 6000, "futures": 2400}
 
 _UNKNOWN_PATH = 1
+_CHANGING = 1
 _UNITS = ((86_400, "D", "DAY"), (3_600, "H", "HOUR"), (60, "M", "MINUTE"), (1, "S", "SECOND"))
 
 
@@ -27,10 +28,13 @@ class Cost:
     honest_header: bool = True
 
 
-def cost_of(market: MarketName, path: str, params: Params) -> Cost:
-    """Return what a request costs, also when it is then refused with HTTP 400."""
+def cost_of(market: MarketName, path: str, params: Params, method: str = "GET") -> Cost:
+    """Return what a request costs, also when it is then refused with HTTP 400.
+
+    Whatever is not a GET costs 1.
+    """
     table = _SPOT if market == "spot" else _FUTURES
-    weigh = table.get(path, _UNKNOWN_PATH)
+    weigh = table.get(path, _UNKNOWN_PATH) if method == "GET" else _CHANGING
     weight = weigh if isinstance(weigh, int) else weigh(params)
     return Cost(weight, honest_header=path not in _LYING)
 
@@ -151,6 +155,12 @@ _SPOT: _Table = {
     "/api/v3/ticker/bookTicker": _by_symbol(2, 4),
     "/api/v3/ticker/price": _by_symbol(2, 4),
     "/api/v3/ticker/24hr": _spot_day,
+    "/api/v3/avgPrice": 2,
+    "/api/v3/order": 4,
+    "/api/v3/openOrders": _by_symbol(6, 80),
+    "/api/v3/allOrders": 20,
+    "/api/v3/account": 20,
+    "/api/v3/rateLimit/order": 40,
 }
 _FUTURES: _Table = {
     "/fapi/v1/ping": 1,
@@ -164,5 +174,19 @@ _FUTURES: _Table = {
     "/fapi/v1/ticker/price": _by_symbol(1, 2),
     "/fapi/v2/ticker/price": _by_symbol(1, 2),
     "/fapi/v1/ticker/24hr": _by_symbol(1, 40),
+    "/fapi/v1/premiumIndex": _by_symbol(1, 10),
+    "/fapi/v1/order": 1,
+    "/fapi/v1/openOrder": 1,
+    "/fapi/v1/openOrders": _by_symbol(1, 40),
+    "/fapi/v1/allOrders": 5,
+    "/fapi/v1/algoOrder": 1,
+    "/fapi/v1/openAlgoOrders": _by_symbol(1, 40),
+    "/fapi/v1/rateLimit/order": 1,
+    "/fapi/v2/balance": 5,
+    "/fapi/v3/balance": 5,
+    "/fapi/v2/account": 5,
+    "/fapi/v3/account": 5,
+    "/fapi/v2/positionRisk": 5,
+    "/fapi/v3/positionRisk": 5,
 }
 _LYING = frozenset({"/fapi/v1/ticker/bookTicker", "/fapi/v2/ticker/price"})
