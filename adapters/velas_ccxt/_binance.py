@@ -98,7 +98,10 @@ class Binance(ExchangeAdapter):
             credentials=keys,
             config={
                 "number": str,  # limits and steps as the venue spells them, never as floats
-                "options": {"fetchMarkets": {"types": list(self.market_types)}},
+                "options": {
+                    "fetchMarkets": {"types": list(self.market_types)},
+                    "fetchMargins": False,  # two signed requests, once a key is set
+                },
             },
         )
         if limiter is None:

@@ -115,8 +115,8 @@ def order(document: object, symbol: str, *, client_id: str | None = None) -> Ord
     """
     try:
         row = cast("Mapping[str, Any]", document)
-        filled = exact(row["executedQty"])
-        cost = exact(row.get("cummulativeQuoteQty", row.get("cumQuote", "0")))
+        filled = _amount(row["executedQty"])
+        cost = _amount(row.get("cummulativeQuoteQty", row.get("cumQuote", "0")))
         return Order(
             symbol=symbol,
             id=str(row["orderId"]),
@@ -127,7 +127,7 @@ def order(document: object, symbol: str, *, client_id: str | None = None) -> Ord
             quantity=exact(row["origQty"]),
             filled=filled,
             price=price_of(row.get("price")),
-            timestamp=_moment(row, "time", "workingTime", "transactTime", "updateTime"),
+            timestamp=_moment(row, "time", "transactTime", "updateTime"),
             average=price_of(row.get("avgPrice")) or _average(cost, filled),
             cost=cost,
             stop_price=price_of(row.get("stopPrice")),
@@ -222,6 +222,10 @@ def price_of(value: object) -> Decimal | None:
     if value is None or value == "":
         return None
     return exact(value) or None
+
+
+def _amount(value: object) -> Decimal:
+    return exact(value) or Decimal(0)  # not 0E-8
 
 
 def _average(cost: Decimal, filled: Decimal) -> Decimal | None:

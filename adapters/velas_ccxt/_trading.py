@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
+
 from velas.credentials import Credentials, credential_variables
 from velas.errors import (
     AuthError,
@@ -192,7 +194,8 @@ class BinanceTrading:
         document = await self._ask(endpoint, params, _as_it_is, 1)
         if algo:  # its reply only says that it worked
             return await self._fetch(market, found.id, None, algo=True)
-        return wire.order(document, market.symbol)
+        # the reply's time is the cancelation's
+        return attrs.evolve(wire.order(document, market.symbol), timestamp=found.timestamp)
 
     async def _open(self, market: Market | None) -> list[Order]:
         params = {} if market is None else {"symbol": market.id}

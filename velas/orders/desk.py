@@ -127,6 +127,10 @@ class OrderDesk:
         found = await self._journal.find(key)
         return None if found is None else found.state
 
+    async def named(self, order: Order) -> Order:
+        """Return an order with the key of its intent, if it was placed here."""
+        return await self._journal.named(order)
+
     async def recover(self) -> list[Intent]:
         """Settle every intent whose fate is open, after a restart say; return them all.
 

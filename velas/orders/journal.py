@@ -100,6 +100,14 @@ class Journal:
         )
         return _decode(rows[0]) if rows else None
 
+    def key_of(self, client_id: str) -> str | None:
+        """Return the key of the intent that a client id belongs to, None for a foreign one."""
+        rows = self._ledger.read(
+            "SELECT intent FROM intent WHERE account = ? AND client_id = ?",
+            (self._account, client_id),
+        )
+        return str(rows[0][0]) if rows else None
+
     def unsettled(self) -> list[Intent]:
         """Return the intents of which it is not known whether an order exists."""
         rows = self._ledger.read(

@@ -106,16 +106,21 @@ class Trader:
         """Cancel an open order by one of its ids."""
         check_mode(self.trading.mode, "cancel_order", allowed=("live",))
         market = await self._exchange.market(symbol)
-        return await self._venue.cancel_order(market, *_one_id(order_id, client_id))
+        return await self._named(
+            await self._venue.cancel_order(market, *_one_id(order_id, client_id))
+        )
 
     async def fetch(self, symbol: str, order_id: str | None, client_id: str | None) -> Order:
         """Return an order by one of its ids."""
         market = await self._exchange.market(symbol)
-        return await self._venue.fetch_order(market, *_one_id(order_id, client_id))
+        return await self._named(
+            await self._venue.fetch_order(market, *_one_id(order_id, client_id))
+        )
 
     async def open_orders(self, symbol: str | None) -> list[Order]:
         """Return the resting orders, of one symbol or of all."""
-        return await self._venue.open_orders(await self._maybe(symbol))
+        found = await self._venue.open_orders(await self._maybe(symbol))
+        return [await self._named(one) for one in found]
 
     async def balances(self) -> Mapping[str, Decimal]:
         """Return what is free to use, by asset."""
@@ -166,6 +171,11 @@ class Trader:
             error.add_note("by the rules and prices fetched since then the order is legal")
             return error
         return _invalid(request, verdict, str(error))
+
+    async def _named(self, order: Order) -> Order:
+        if self._ledger is None and self._db_path is None:
+            return order
+        return await self._the_desk().named(order)
 
     async def _tested(self, request: OrderRequest) -> Order:
         client_id = request.client_id or client_id_of(str(request.intent))

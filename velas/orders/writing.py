@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import attrs
+
 from velas.clock import Clock
 from velas.errors import StoreError
 from velas.order_models import Order, OrderRequest
@@ -38,6 +40,13 @@ class Writer:
         if found is None:
             raise StoreError(f"intent {key!r} has vanished from the journal")
         return found
+
+    async def named(self, order: Order) -> Order:
+        """Return an order with the key of its intent, if it is one of this journal's."""
+        if order.client_id is None:
+            return order
+        key = await self._do(self._journal.key_of, order.client_id)
+        return order if key is None else attrs.evolve(order, intent=key)
 
     async def unsettled(self) -> list[Intent]:
         """See `Journal.unsettled`."""
