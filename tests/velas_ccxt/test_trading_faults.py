@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable
 
 import pytest
+from tradekit import bot, limit_order, scripted, venue_of
 
-from tests.support.trading import bot, limit_order, scripted, venue_of
 from velas import errors
 from velas.ledger import Ledger
 from velas.orders import Journal
