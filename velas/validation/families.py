@@ -110,7 +110,8 @@ def _common(lattices: list[Lattice]) -> Lattice | None:
 
 
 def _free(field: str, case: Case, rules: Sequence[Rule]) -> Grid:
-    numbers = [Decimal(getattr(case.order, field))]
+    asked = getattr(case.order, field)
+    numbers = [] if asked is None else [asked]
     for rule in rules:
         numbers += [bound for bound in rule.bounds(field, case) if bound.is_finite()]
     places = max((-int(number.as_tuple().exponent) for number in numbers), default=0)
