@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import attrs
 from filter_marks import Mark, Symbol, fraction
-from filter_nearest import grids, is_legal, nearest_order
+from filter_nearest import FAMILIES, grids, is_legal, nearest_order, nearest_value
 from filter_reading import read
 
 from velas.decimals import plain
@@ -17,7 +17,13 @@ from velas.errors import OrderInvalid
 from velas.models import OrderRequest
 from velas.validation import MarketState, OrderValidator, Policy, Verdict
 
-__all__ = ["check_difference", "normalize_difference", "told"]
+__all__ = [
+    "check_difference",
+    "explain_difference",
+    "nearest_difference",
+    "normalize_difference",
+    "told",
+]
 
 FIELDS = {field.name for kind in (OrderRequest, MarketState) for field in attrs.fields(kind)}
 Reading = Callable[[Symbol, OrderRequest, MarketState], list[Mark]]
@@ -83,6 +89,52 @@ def _not_judged(verdict: Verdict, marks: Iterable[Mark]) -> list[str]:
     return problems + [f"not judged by the reading alone: {one}" for one in sorted(ours - theirs)]
 
 
+def explain_difference(
+    validator: OrderValidator, symbol: Symbol, order: OrderRequest, state: MarketState
+) -> str:
+    """Return how an explanation differs from the verdict or from what the reading judged."""
+    verdict = validator.check(order, reference=state)
+    rows = validator.explain(order, reference=state)
+    marks = read(symbol, order, state)
+    names = {mark.filter for mark in marks if mark.filter not in ("PARAMETERS", "PRECISION")}
+    problems = []
+    if Counter((v.filter, v.field) for v in verdict) != Counter(
+        (row.filter, row.field) for row in rows if row.ok is False
+    ):
+        problems.append("the rows that are not ok are not the violations")
+    if {one.filter for one in verdict.not_judged} != {r.filter for r in rows if r.ok is None}:
+        problems.append("the rows without a verdict are not those not judged")
+    if lacking := names - {row.filter for row in rows}:
+        problems.append(f"rules that apply are not explained: {lacking}")
+    fine = names - {mark.filter for mark in marks if mark.kind != "fine"}
+    if wrong := fine - {row.filter for row in rows if row.ok is True}:
+        problems.append(f"rules that are kept are not said to be: {wrong}")
+    return told(symbol, order, state, *problems, *rows) if problems else ""
+
+
+def nearest_difference(
+    validator: OrderValidator, symbol: Symbol, order: OrderRequest, state: MarketState
+) -> str:
+    """Return which `nearest` of a violation is not the nearest, empty if all are."""
+    problems = []
+    for one in validator.check(order, reference=state):
+        field = one.field
+        if one.filter not in FAMILIES.get(field, ()) or not (order.price or 1) > 0:
+            continue
+        wanted = nearest_value(symbol, order, state, field)
+        if one.nearest == wanted:
+            continue
+        free = not grids(symbol, order, field) and wanted is not None
+        if free and isinstance(one.nearest, Decimal) and _close(one.nearest, wanted):
+            continue
+        problems.append(f"{one}: nearest {one.nearest}, but it is {wanted}")
+    return told(symbol, order, state, *problems) if problems else ""
+
+
+def _close(a: Decimal, b: Decimal) -> bool:
+    return abs(fraction(a) - fraction(b)) <= abs(fraction(b)) / 10**9
+
+
 # -- the nearest legal order --------------------------------------------------------------
 
 
@@ -144,12 +196,8 @@ def _distances(
         theirs, ours = getattr(found, field.name), getattr(wanted, field.name)
         if theirs == ours:
             continue
-        problem = f"{field.name}: {theirs}, nearest is {ours}"
         # a bound that is a fraction without an end, on no grid: any digits near it will do
-        if (
-            not isinstance(theirs, Decimal)
-            or grids(symbol, order, field.name)
-            or abs(fraction(theirs) - fraction(ours)) > abs(fraction(ours)) / 10**9
-        ):
-            problems.append(problem)
+        free = isinstance(theirs, Decimal) and not grids(symbol, order, field.name)
+        if not free or not _close(theirs, ours):
+            problems.append(f"{field.name}: {theirs}, nearest is {ours}")
     return problems

@@ -16,7 +16,16 @@ from filter_shape import LOTS, TICKS, implied, precision
 from velas.models import OrderRequest
 from velas.validation import MarketState
 
-__all__ = ["TooManyCandidates", "decimal_of", "is_legal", "nearest_order", "nearest_value"]
+__all__ = [
+    "FAMILIES",
+    "TooManyCandidates",
+    "decimal_of",
+    "fits",
+    "grids",
+    "is_legal",
+    "nearest_order",
+    "nearest_value",
+]
 
 MOST_STEPS = 3_000
 FAMILIES = {

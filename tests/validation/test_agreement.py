@@ -11,9 +11,10 @@ from fractions import Fraction
 
 import attrs
 import pytest
-from filter_agreement import check_difference
+from filter_agreement import check_difference, explain_difference, nearest_difference
 from filter_markets import made_up_market
 from filter_marks import Mark, Symbol, fraction
+from filter_nearest import TooManyCandidates
 from filter_orders import Chance, random_case
 from filter_reading import read
 
@@ -47,6 +48,29 @@ def test_check_made_up_filters_verdicts_are_those_of_the_reading(kind: str, seed
 @pytest.mark.parametrize("seed", range(SEED, SEED + 8))
 def test_check_many_made_up_filters_verdicts_are_those_of_the_reading(kind: str, seed: int) -> None:
     compare(kind, seed, ORDERS // 16)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_explain_rows_are_the_verdict_and_name_every_rule_that_applies(kind: str) -> None:
+    rng = Chance(11)
+    for at in range(500):
+        symbol, market = made_up_market(rng, kind)
+        validator = OrderValidator.from_market(market)
+        difference = explain_difference(validator, symbol, *random_case(rng, symbol))
+        assert not difference, f"order {at}: {difference}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_check_nearest_of_a_violation_is_the_nearest_there_is(kind: str) -> None:
+    rng = Chance(12)
+    for at in range(400):
+        symbol, market = made_up_market(rng, kind)
+        validator = OrderValidator.from_market(market)
+        try:
+            difference = nearest_difference(validator, symbol, *random_case(rng, symbol))
+        except TooManyCandidates:
+            continue
+        assert not difference, f"order {at}: {difference}"
 
 
 # -- the comparison itself ----------------------------------------------------------------
