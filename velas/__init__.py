@@ -74,6 +74,15 @@ if TYPE_CHECKING:
     from velas.protocols import Exchange, Feed, FormingCandles, Rotatable, Store
     from velas.registry import open_exchange, open_feed, open_ledger, open_store, open_stream
     from velas.stream import Stream
+    from velas.validation import (
+        MarketState,
+        NotJudged,
+        OrderValidator,
+        Policy,
+        RuleResult,
+        Verdict,
+        Violation,
+    )
 
     __version__: str
 
@@ -103,14 +112,18 @@ __all__ = [
     "Interval",
     "Ledger",
     "Market",
+    "MarketState",
     "MissingDependency",
+    "NotJudged",
     "Order",
     "OrderInvalid",
     "OrderNotFound",
     "OrderRejected",
     "OrderRequest",
     "OrderUnknown",
+    "OrderValidator",
     "Pair",
+    "Policy",
     "PollingFeed",
     "Position",
     "RateLimitConfig",
@@ -120,6 +133,7 @@ __all__ = [
     "RequestType",
     "RestrictedLocation",
     "Rotatable",
+    "RuleResult",
     "Secret",
     "SeriesId",
     "SeriesStats",
@@ -142,6 +156,8 @@ __all__ = [
     "Unsupported",
     "Usage",
     "VelasError",
+    "Verdict",
+    "Violation",
     "__version__",
     "describe",
     "load_pairs",
@@ -181,6 +197,15 @@ _HOMES = {
     "protocols": ("Exchange", "Feed", "FormingCandles", "Rotatable", "Store"),
     "registry": ("open_exchange", "open_feed", "open_ledger", "open_store", "open_stream"),
     "stream": ("Stream",),
+    "validation": (
+        "MarketState",
+        "NotJudged",
+        "OrderValidator",
+        "Policy",
+        "RuleResult",
+        "Verdict",
+        "Violation",
+    ),
 }
 # reached as velas.frames
 _ROOMS = ("adapter", "charts", "frames", "history", "regimes", "status", "testing")

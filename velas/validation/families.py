@@ -1,0 +1,114 @@
+"""All rules of a market together: what they allow of one field, and what is nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from velas.validation.grid import Digits, Grid, Lattice, Span, Ties, intersection, nearest
+from velas.validation.numbers import decimal_of
+from velas.validation.rules import Case, Kind, Rule, RuleResult
+from velas.validation.verdict import NotJudged, Value, Verdict, Violation
+
+__all__ = ["Families"]
+
+_FREE_PLACES = 8  # decimals that are searched where no rule gives a step
+_MOST_PLACES = 40
+
+
+class Families:
+    """The rules of one market; a field's family are those that say something of it."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._lattices: dict[tuple[str, str], Lattice | None] = {}
+
+    def rows(self, case: Case) -> Iterator[RuleResult]:
+        """Yield what each rule says of a case, nearest legal values with the violations."""
+        for rule in self.rules:
+            for row in rule.rows(case):
+                if row.ok is False and rule.curable(row):
+                    yield RuleResult(
+                        row.filter, row.field, row.value, row.rule, False,
+                        nearest=self.nearest(row.field, case),
+                    )  # fmt: skip
+                else:
+                    yield row
+
+    def broken(self, case: Case) -> Iterator[RuleResult]:
+        """Yield the rows of rules that a case breaks."""
+        return (row for rule in self.rules for row in rule.rows(case) if row.ok is False)
+
+    def verdict(self, case: Case) -> Verdict:
+        """Return all violations of a case, and what could not be judged."""
+        violations, unjudged = [], []
+        for row in self.rows(case):
+            if row.ok is None:
+                unjudged.append(row)
+            elif not row.ok:
+                violations.append(
+                    Violation(row.filter, row.field, row.value, row.rule, row.nearest)
+                )
+        return Verdict(tuple(violations), self.told(unjudged))
+
+    @staticmethod
+    def told(rows: Iterable[RuleResult]) -> tuple[NotJudged, ...]:
+        """Return what could not be judged, each want once."""
+        return tuple(dict.fromkeys(NotJudged(row.filter, row.needs) for row in rows))
+
+    def nearest(
+        self, field: str, case: Case, *, within: Span | None = None, ties: Ties = "down"
+    ) -> Value:
+        """Return the legal value of a field nearest to the order's, None if there is none."""
+        asked: Decimal | int = getattr(case.order, field)
+        span = self.span(field, case)
+        if within is not None:
+            span = span.within(within)
+        found = nearest(Fraction(asked), self.lattice(field, case), span, ties=ties)
+        if found is None:
+            return None
+        return int(found) if isinstance(asked, int) else decimal_of(found)
+
+    def span(self, field: str, case: Case) -> Span:
+        """Return the bounds of a field, given the other fields."""
+        span = Span()
+        for rule in self.rules:
+            span = span.within(rule.span(field, case))
+        return span
+
+    def lattice(self, field: str, case: Case) -> Lattice | None:
+        """Return the legal values of a field, bounds apart; None if its grids never meet."""
+        if field == "trailing_delta":
+            return _WHOLE
+        grids = self.grids(field, case.kind)
+        if not grids:
+            return _free(field, case, self.rules)
+        key = (field, case.kind.name)
+        if key not in self._lattices:
+            self._lattices[key] = _common(grids)
+        return self._lattices[key]
+
+    def grids(self, field: str, kind: Kind) -> list[Lattice]:
+        """Return the grids that rules hold a field to."""
+        found = (rule.lattice(field, kind) for rule in self.rules)
+        return [one for one in found if one is not None]
+
+
+_WHOLE = Grid(1, 0, 0)
+
+
+def _common(lattices: list[Lattice]) -> Lattice | None:
+    digits = [one for one in lattices if isinstance(one, Digits)]
+    if digits:
+        # ccxt's precision is the one grid of a field
+        return min(digits, key=lambda one: one.count)
+    return intersection([one for one in lattices if isinstance(one, Grid)])
+
+
+def _free(field: str, case: Case, rules: Sequence[Rule]) -> Grid:
+    numbers = [getattr(case.order, field)]
+    for rule in rules:
+        numbers += [bound for bound in rule.bounds(field, case) if bound.is_finite()]
+    places = max((-int(number.as_tuple().exponent) for number in numbers), default=0)
+    return Grid(1, 0, min(_MOST_PLACES, max(_FREE_PLACES, places)))

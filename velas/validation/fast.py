@@ -1,0 +1,215 @@
+"""The short way to "all fine": a type's rules merged into a few exact comparisons.
+
+What it cannot tell to be fine goes the long way, which explains; it never says no itself.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from velas.decimals import exact
+from velas.models import OrderRequest
+from velas.validation.families import Families
+from velas.validation.grid import Grid
+from velas.validation.numbers import ENDLESS, FINEST, multiply, remainder
+from velas.validation.parameters import Parameters
+from velas.validation.rules import UNLIMITED, Case, Kind
+from velas.validation.standing_rules import ClientId
+from velas.validation.value_rules import Notional, PercentPrice, scaled
+from velas.validation.verdict import MarketState, Verdict
+
+__all__ = ["Path", "Plan", "state_of"]
+
+_STEPPED = ("price", "quantity", "stop_price")
+_ONE = Decimal(1)
+_NOTHING = object()
+
+
+def state_of(reference: object) -> MarketState:
+    """Return what is known of the market; one price stands for reference and mark.
+
+    Raises:
+        ConfigError: it is neither a state nor an exact number.
+    """
+    if isinstance(reference, MarketState):
+        return reference
+    if reference is None:
+        return MarketState()
+    price = exact(reference)
+    return MarketState(reference_price=price, mark_price=price)
+
+
+class Path:
+    """A plan with what is known of the market: bounds, and the verdict on a clean order.
+
+    Without a verdict no order is known to be clean.
+    """
+
+    __slots__ = ("price", "price_high", "price_low", "quantity_high", "reference", "verdict")
+
+    def __init__(
+        self,
+        reference: object,
+        verdict: Verdict | None,
+        price: Decimal | None = None,
+        price_bounds: tuple[Decimal, Decimal] = UNLIMITED,
+        quantity_high: Decimal = ENDLESS,
+    ) -> None:
+        self.reference = reference
+        self.verdict = verdict
+        self.price = price
+        self.price_low, self.price_high = price_bounds
+        self.quantity_high = quantity_high
+
+
+class Plan:
+    """The rules for one side and order type, for orders without unusual fields."""
+
+    def __init__(self, families: Families, order: OrderRequest, kind: Kind) -> None:
+        self.kind = kind
+        self.path = Path(_NOTHING, None)
+        self._families = families
+        self._priced = "price" in kind.needs
+        self._stops = "stop_price" in (*kind.needs, *kind.either)
+        self._probe = OrderRequest(
+            order.symbol,
+            order.side,
+            order.type,
+            quantity=_ONE,
+            price=_ONE if self._priced else None,
+            stop_price=_ONE if self._stops else None,
+        )
+        self._bare: Verdict | None = None
+        case = Case(self._probe, kind, MarketState())
+        grids = {name: families.lattice(name, case) for name in _STEPPED}
+        plain = all(isinstance(grid, Grid) and not grid.offset for grid in grids.values())
+        # trailing stops have a field more than the short way looks at
+        self._possible = plain and kind.may is not None and "callback_rate" not in kind.needs
+        if self._possible:
+            self._merge_shape()
+            self._merge_numbers(case)
+            self._bare = self._clean(MarketState(reference_price=_ONE, mark_price=_ONE))
+
+    def path_for(self, reference: object) -> Path:
+        """Return this plan with what is known now, and remember it for the next order."""
+        if not self._possible:
+            self.path = Path(reference, None)
+        elif reference is None or isinstance(reference, MarketState):
+            self.path = self._path_of(reference, state_of(reference))
+        else:
+            base = exact(reference)
+            bounds = self._price_bounds
+            for shares in self._shares:
+                bounds = _common(bounds, scaled(shares, base))
+            self.path = Path(reference, self._bare, base, bounds, self._quantity_high)
+        return self.path
+
+    def passes(self, order: OrderRequest, path: Path) -> bool:
+        """Return whether an order is clean; False is "look again the long way"."""
+        quantity, price, stop = order.quantity, order.price, order.stop_price
+        if quantity is None or (price is None) is self._priced or (stop is None) is self._stops:
+            return False
+        if price is None:
+            base = path.price
+        elif path.price_low <= price <= path.price_high and not remainder(price, self._price_step):
+            base = price
+        else:
+            return False
+        if self._has_notional and base is not None:
+            notional = multiply(base, quantity)
+            if self._sized:
+                notional = multiply(notional, self._size)
+            if not self._notional_low <= notional <= self._notional_high:
+                return False
+        return (
+            self._quantity_low <= quantity <= path.quantity_high
+            and not remainder(quantity, self._quantity_step)
+            and (
+                stop is None
+                or (
+                    self._stop_low <= stop <= self._stop_high
+                    and not remainder(stop, self._stop_step)
+                )
+            )
+            and self._is_usual(order)
+        )
+
+    def _is_usual(self, order: OrderRequest) -> bool:
+        return (
+            order.quote_quantity is None
+            and order.iceberg_quantity is None
+            and order.trailing_delta is None
+            and order.callback_rate is None
+            and order.reduce_only is False
+            and order.close_position is False
+            and (order.position_side is None or self._sided)
+            and order.time_in_force in self._times
+            and (order.client_id is None or self._client_id(order.client_id) is not None)
+        )
+
+    def _merge_shape(self) -> None:
+        rules, may = self._families.rules, self.kind.may or ()
+        self._sided = "position_side" in may
+        times = [rule.times for rule in rules if isinstance(rule, Parameters)]
+        listed = times[0] if "time_in_force" in may else ()
+        self._times = frozenset({None, *listed})
+        ids = [rule.pattern for rule in rules if isinstance(rule, ClientId)]
+        self._client_id = ids[0].fullmatch
+
+    def _merge_numbers(self, case: Case) -> None:
+        rules = self._families.rules
+        self._price_step, self._quantity_step, self._stop_step = (
+            self._step(name, case) for name in _STEPPED
+        )
+        self._price_bounds = self._bounds("price", case)
+        self._quantity_low, self._quantity_high = self._bounds("quantity", case)
+        self._stop_low, self._stop_high = self._bounds("stop_price", case)
+        self._shares = [
+            rule.buy if case.order.side == "buy" else rule.sell
+            for rule in rules
+            if isinstance(rule, PercentPrice)
+        ]
+        self._notionals = [rule for rule in rules if isinstance(rule, Notional)]
+        limits = UNLIMITED
+        for rule in self._notionals:
+            limits = _common(limits, rule.limits(self.kind))
+        self._notional_low, self._notional_high = limits
+        self._has_notional = limits != UNLIMITED
+        self._size = next((rule.size for rule in self._notionals), _ONE)
+        self._sized = self._size != _ONE
+
+    def _step(self, field: str, case: Case) -> Decimal:
+        if not self._families.grids(field, self.kind):
+            return FINEST
+        grid = self._families.lattice(field, case)
+        assert isinstance(grid, Grid)  # or this plan is not possible
+        return grid.spacing
+
+    def _bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
+        bounds = (FINEST, ENDLESS)  # above zero
+        for rule in self._families.rules:
+            bounds = _common(bounds, rule.bounds(field, case))
+        return bounds
+
+    def _path_of(self, reference: object, state: MarketState) -> Path:
+        case = Case(self._probe, self.kind, state)
+        price = next((rule.price.of(state) for rule in self._notionals), None)
+        high = self._bounds("quantity", case)[1]
+        return Path(reference, self._clean(state), price, self._bounds("price", case), high)
+
+    def _clean(self, state: MarketState) -> Verdict | None:
+        # what is not judged hangs on type, side and state alone, not on the numbers
+        unjudged = []
+        for rule in self._families.rules:
+            for row in rule.rows(Case(self._probe, self.kind, state)):
+                if row.ok is None:
+                    unjudged.append(row)
+                elif not row.ok and rule.standing:
+                    return None
+        return Verdict(not_judged=self._families.told(unjudged))
+
+
+def _common(
+    one: tuple[Decimal, Decimal], other: tuple[Decimal, Decimal]
+) -> tuple[Decimal, Decimal]:
+    return max(one[0], other[0]), min(one[1], other[1])

@@ -1,0 +1,119 @@
+"""The nearest legal order: fields one after the other, each at the ones before it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import attrs
+
+from velas.errors import OrderInvalid
+from velas.models import OrderRequest
+from velas.validation.families import Families
+from velas.validation.grid import Span, Ties
+from velas.validation.numbers import multiply
+from velas.validation.parameters import ADJUSTABLE
+from velas.validation.policy import Policy
+from velas.validation.rules import NUMBERS, Case
+from velas.validation.verdict import Value, Verdict, Violation, shown
+
+__all__ = ["normalized"]
+
+
+def normalized(families: Families, case: Case, verdict: Verdict, policy: Policy) -> OrderRequest:
+    """Return the legal order nearest to one that is not.
+
+    Raises:
+        OrderInvalid: it breaks rules that no number can mend, or no number is legal.
+    """
+    broken = tuple(one for one in verdict if not _mendable(one))
+    if broken:
+        raise OrderInvalid("; ".join(map(str, broken)), violations=broken)
+    search = _Search(families, case, verdict, policy)
+    search.move("price", search.price_span(), ties="down" if search.buys else "up")
+    search.move("stop_price")
+    search.move("quantity", search.quantity_span("quantity"))
+    search.move("quote_quantity", search.quantity_span("quote_quantity"))
+    search.move("iceberg_quantity", search.iceberg_span(), ties="up")
+    search.move("trailing_delta")
+    search.move("callback_rate")
+    return search.case.order
+
+
+def _mendable(violation: Violation) -> bool:
+    if violation.filter == "PARAMETERS":
+        return violation.field == ADJUSTABLE and violation.nearest is not None
+    return violation.field in NUMBERS
+
+
+class _Search:
+    def __init__(self, families: Families, case: Case, verdict: Verdict, policy: Policy) -> None:
+        self.case = case
+        self.buys = case.order.side == "buy"
+        self._families = families
+        self._verdict = verdict
+        self._policy = policy
+
+    def price_span(self) -> Span:
+        """Return which prices the policy allows: no worse than a share of the asked one."""
+        asked, share = self.case.order.price, self._policy.worse_price
+        if asked is None:
+            return Span()
+        if self.buys:
+            return Span(high=Fraction(asked) * (1 + Fraction(share)))
+        return Span(low=Fraction(asked) * (1 - Fraction(share)))
+
+    def quantity_span(self, field: str) -> Span:
+        """Return which quantities the policy allows."""
+        asked = getattr(self.case.order, field)
+        if asked is None:
+            return Span()
+        return Span(high=Fraction(asked) * (1 + Fraction(self._policy.larger_quantity)))
+
+    def iceberg_span(self) -> Span:
+        """Return which visible parts there are: none is larger than the whole."""
+        whole = self.case.order.quantity
+        return Span() if whole is None else Span(high=Fraction(whole))
+
+    def move(self, field: str, allowed: Span | None = None, *, ties: Ties = "down") -> None:
+        """Move one field to the nearest legal value, if it has one and is not there yet."""
+        asked = getattr(self.case.order, field)
+        if asked is None or self._is_legal(field):
+            return
+        found = self._families.nearest(field, self.case, within=allowed, ties=ties)
+        if found is None:
+            raise OrderInvalid(self._why(field, asked), violations=self._verdict.violations)
+        changes: dict[str, Any] = {field: found}
+        self.case = attrs.evolve(self.case, order=attrs.evolve(self.case.order, **changes))
+
+    def _is_legal(self, field: str) -> bool:
+        return not any(row.field == field for row in self._families.broken(self.case))
+
+    def _why(self, field: str, asked: Value) -> str:
+        """Say which value is the nearest without the policy, and what forbids it."""
+        where = self._where(field)
+        free = self._families.nearest(field, self.case, within=None)
+        if free is None or isinstance(free, str) or field == "iceberg_quantity":
+            return f"{where}no legal {field} near {shown(asked)}: {self._reasons(field)}"
+        assert isinstance(asked, Decimal)
+        share = self._policy.worse_price if field == "price" else self._policy.larger_quantity
+        if field == "price":
+            extreme, word = "nearest", "worse"
+        else:
+            extreme, word = "smallest", "larger"
+        percent = shown(multiply(share, Decimal(100)))
+        return (
+            f"{where}the {extreme} legal {field} is {shown(free)}, {word} than the "
+            f"{shown(asked)} asked (policy: at most {percent} % {word})"
+        )
+
+    def _where(self, field: str) -> str:
+        price = self.case.order.price
+        return f"at price {shown(price)} " if field == "quantity" and price is not None else ""
+
+    def _reasons(self, field: str) -> str:
+        return (
+            "; ".join(str(one) for one in self._verdict if one.field == field)
+            or "rules exclude one another"
+        )

@@ -1,0 +1,277 @@
+"""Rules on prices and quantities: bounds and grids, shares of a price, the notional."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import attrs
+
+from velas.validation.grid import Digits, Grid, Lattice, Span
+from velas.validation.numbers import ENDLESS, NO_BOUND, multiply, remainder, subtract
+from velas.validation.rules import ANY, UNLIMITED, Case, Kind, Price, Rule, RuleResult
+from velas.validation.verdict import MarketState, shown
+
+__all__ = ["GridRule", "IcebergParts", "Notional", "PercentPrice", "PositionLimit", "bounds_text"]
+
+ONE = Decimal(1)
+
+
+@attrs.frozen
+class GridRule(Rule):
+    """Least, most and step of some fields; for orders that execute at once, or for all."""
+
+    fields: tuple[str, ...]
+    low: Decimal = NO_BOUND
+    high: Decimal = ENDLESS
+    grid: Grid | Digits | None = None
+    step: Decimal | None = None
+    offset: Decimal = Decimal(0)
+    step_text: str = ""
+    market_only: bool = False
+
+    def rows(self, case: Case) -> Iterator[RuleResult]:
+        """Judge a case."""
+        if self.market_only and not case.kind.market:
+            return
+        for field in self.fields:
+            value = getattr(case.order, field)
+            if value is None:
+                continue
+            if (self.low, self.high) != UNLIMITED:
+                text = f"must be {bounds_text(self.low, self.high)}"
+                yield self.judged(field, value, text, self.low <= value <= self.high)
+            if self.grid is not None:
+                yield self.judged(field, value, self.step_text, self._on_grid(value))
+            yield from self.unread(field, value)
+
+    def _on_grid(self, value: Decimal) -> bool:
+        if self.step is not None:
+            return not remainder(subtract(value, self.offset), self.step)
+        assert isinstance(self.grid, Digits)
+        digits = "".join(map(str, value.as_tuple().digits)).strip("0")
+        return len(digits) <= self.grid.count
+
+    def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
+        """Return what it allows of a field, whatever the others hold."""
+        return (self.low, self.high) if self._holds(field, case.kind) else UNLIMITED
+
+    def lattice(self, field: str, kind: Kind) -> Lattice | None:
+        """Return the grid it holds a field to."""
+        return self.grid if self._holds(field, kind) else None
+
+    def _holds(self, field: str, kind: Kind) -> bool:
+        return field in self.fields and (kind.market or not self.market_only)
+
+
+@attrs.frozen
+class PercentPrice(Rule):
+    """Prices no further from the market's than shares of it; a pair for each side."""
+
+    price: Price
+    buy: tuple[Decimal, Decimal]
+    sell: tuple[Decimal, Decimal]
+    note: str = ""
+    sided_missing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+    def rows(self, case: Case) -> Iterator[RuleResult]:
+        """Judge a case."""
+        asked = case.order.price
+        if asked is None:
+            return
+        low, high = self._shares(case)
+        text = f"must be {bounds_text(low, high)} times the {self.price.name}{self.note}"
+        base = self.price.of(case.state)
+        if (low, high) != UNLIMITED:
+            if base is None:
+                yield self.unjudged("price", asked, text, f"the {self.price.name} is not given")
+            else:
+                low, high = self.bounds("price", case)
+                text = f"{text}, that is {bounds_text(low, high)}"
+                yield self.judged("price", asked, text, low <= asked <= high)
+        for name in self.sided_missing[case.order.side == "sell"]:
+            yield self.unjudged("price", asked, text, f"its field {name} is missing or no number")
+
+    def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
+        """Return what it allows of a field, whatever the others hold."""
+        base = self.price.of(case.state)
+        if field != "price" or base is None:
+            return UNLIMITED
+        return scaled(self._shares(case), base)
+
+    def _shares(self, case: Case) -> tuple[Decimal, Decimal]:
+        return self.buy if case.order.side == "buy" else self.sell
+
+
+def scaled(shares: tuple[Decimal, Decimal], base: Decimal) -> tuple[Decimal, Decimal]:
+    """Return shares of a price as prices; an open end stays open, whatever the price."""
+    low, high = shares
+    return (
+        low if low == NO_BOUND else multiply(low, base),
+        high if high == ENDLESS else multiply(high, base),
+    )
+
+
+@attrs.frozen
+class Notional(Rule):
+    """Price times quantity between two bounds, each of which may spare market orders.
+
+    `on_market` tells of each bound whether it holds for what executes at the market's
+    price; None where the venue's row does not say. `size` is what one contract is of the
+    base asset. Orders that only reduce a position are spared if `spares_reducing`.
+    """
+
+    price: Price
+    low: Decimal = NO_BOUND
+    high: Decimal = ENDLESS
+    on_market: tuple[bool | None, bool | None] = (True, True)
+    flags: tuple[str, str] = ("", "")
+    size: Decimal = ONE
+    spares_reducing: bool = False
+    note: str = ""
+
+    def rows(self, case: Case) -> Iterator[RuleResult]:
+        """Judge a case."""
+        order, market = case.order, case.kind.market
+        if self._spared(case):
+            return
+        quoted = market and order.quote_quantity is not None
+        field = "quote_quantity" if quoted else "quantity"
+        value = getattr(order, field)
+        if value is None or not (market or order.price is not None):
+            return
+        for at, bound in enumerate((self.low, self.high)):
+            if bound.is_finite() and not (market and self.on_market[at] is False):
+                yield self._row(case, field, value, at)
+        yield from self.unread(field, value)
+
+    def _row(self, case: Case, field: str, value: Decimal, at: int) -> RuleResult:
+        bound = (self.low, self.high)[at]
+        limit = f"must be {('at least', 'at most')[at]} {shown(bound)}"
+        if case.kind.market:
+            limit += self.note
+        if case.kind.market and self.on_market[at] is None:
+            needs = f"its field {self.flags[at]} is missing or no truth value"
+            return self.unjudged(field, value, f"its notional {limit}", needs)
+        if field == "quote_quantity":
+            return self.judged(field, value, limit, value >= bound if at == 0 else value <= bound)
+        name, price = self._price(case)
+        if price is None:
+            text = f"{name} * quantity {limit}"
+            return self.unjudged(field, value, text, f"the {name} is not given")
+        found = multiply(multiply(price, value), self.size)
+        text = f"{name} {shown(price)} * quantity {limit}; it is {shown(found)}"
+        return self.judged(field, value, text, found >= bound if at == 0 else found <= bound)
+
+    def _price(self, case: Case) -> tuple[str, Decimal | None]:
+        if case.kind.market:
+            return self.price.name, self.price.of(case.state)
+        return "price", case.order.price
+
+    def _spared(self, case: Case) -> bool:
+        return self.spares_reducing and (case.order.reduce_only or case.order.close_position)
+
+    def limits(self, kind: Kind) -> tuple[Decimal, Decimal]:
+        """Return the bounds that hold for an order type."""
+        low = self.low if not kind.market or self.on_market[0] else NO_BOUND
+        return low, self.high if not kind.market or self.on_market[1] else ENDLESS
+
+    def span(self, field: str, case: Case) -> Span:
+        """Return what it allows of a field, given the others."""
+        if self._spared(case):
+            return ANY
+        span = Span.of(*self.limits(case.kind))
+        if field == "quote_quantity" and case.kind.market:
+            return span
+        _, price = self._price(case)
+        if field != "quantity" or price is None or price <= 0:
+            return ANY
+        each = Fraction(price) * Fraction(self.size)
+        return Span(*(None if bound is None else bound / each for bound in (span.low, span.high)))
+
+
+@attrs.frozen
+class PositionLimit(Rule):
+    """The most of the base asset an account may have: what it has, and this buy."""
+
+    most: Decimal | None
+
+    def rows(self, case: Case) -> Iterator[RuleResult]:
+        """Judge a case."""
+        order, position = case.order, case.state.position
+        if order.side != "buy" or (order.quantity is None and order.quote_quantity is None):
+            return
+        field = "quantity" if order.quantity is not None else "quote_quantity"
+        value = getattr(order, field)
+        if self.most is None:
+            yield from self.unread(field, value)
+            return
+        text = f"the position and this buy must be at most {shown(self.most)}"
+        if position is None:
+            yield self.unjudged(field, value, text, "the position is not given")
+        elif field == "quote_quantity":
+            yield self.unjudged(field, value, text, "the quantity that it buys is not known")
+        else:
+            text = f"{text}; the position is {shown(position)}"
+            yield self.judged(field, value, text, value <= subtract(self.most, position))
+
+    def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
+        """Return what it allows of a field, whatever the others hold."""
+        position = case.state.position
+        if field != "quantity" or case.order.side != "buy" or None in (position, self.most):
+            return UNLIMITED
+        assert self.most is not None
+        assert position is not None
+        return NO_BOUND, subtract(self.most, position)
+
+
+@attrs.frozen
+class IcebergParts(Rule):
+    """The most parts an iceberg may be cut into."""
+
+    most: Decimal | None
+
+    def rows(self, case: Case) -> Iterator[RuleResult]:
+        """Judge a case."""
+        part, whole = case.order.iceberg_quantity, case.order.quantity
+        if part is None or whole is None or part <= 0:
+            return
+        if self.most is None:
+            yield from self.unread("iceberg_quantity", part)
+            return
+        # as many parts as it takes: their number rounded up is within a whole limit
+        # exactly if the quotient is
+        text = f"quantity {shown(whole)} must be at most {shown(self.most)} such parts"
+        parts = -(-Fraction(whole) // Fraction(part))
+        yield self.judged("iceberg_quantity", part, text, parts <= self.most)
+
+    def span(self, field: str, case: Case) -> Span:
+        """Return what it allows of a field, given the others."""
+        whole = case.order.quantity
+        if field != "iceberg_quantity" or whole is None or self.most is None:
+            return ANY
+        limit = int(self.most)
+        if limit <= 0:
+            return Span(Fraction(1), Fraction(0))  # none at all
+        return Span(Fraction(whole) / limit)
+
+
+def bounds_text(low: Decimal, high: Decimal) -> str:
+    """Return bounds in words."""
+    if high == ENDLESS:
+        return f"at least {shown(low)}"
+    if low == NO_BOUND:
+        return f"at most {shown(high)}"
+    return f"from {shown(low)} to {shown(high)}"
+
+
+def state_price(name: str, field: str) -> Price:
+    """Return the price of a market's state under its name in messages."""
+
+    def of(state: MarketState) -> Decimal | None:
+        found: Any = getattr(state, field)
+        return found  # type: ignore[no-any-return]
+
+    return Price(name, of)
