@@ -25,7 +25,9 @@ __all__ = [
     "told",
 ]
 
-FIELDS = {field.name for kind in (OrderRequest, MarketState) for field in attrs.fields(kind)}
+FIELDS = {field.name for kind in (OrderRequest, MarketState) for field in attrs.fields(kind)} | {
+    "status"
+}
 Reading = Callable[[Symbol, OrderRequest, MarketState], list[Mark]]
 
 
@@ -132,7 +134,8 @@ def nearest_difference(
 
 
 def _close(a: Decimal, b: Decimal) -> bool:
-    return abs(fraction(a) - fraction(b)) <= abs(fraction(b)) / 10**9
+    # on no grid velas may go by eight decimals of its own
+    return abs(fraction(a) - fraction(b)) <= max(abs(fraction(b)), Fraction(20)) / 10**9
 
 
 # -- the nearest legal order --------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from filter_marks import MARKET_TYPES, Row, Symbol, Unreadable, fraction, number
 from filter_reading import read, read_filters
-from filter_shape import LOTS, TICKS, implied, precision
+from filter_shape import LOTS, POSITIVE, TICKS, implied, precision
 
 from velas.models import OrderRequest
 from velas.validation import MarketState
@@ -33,7 +33,7 @@ FAMILIES = {
     "stop_price": ("PRICE_FILTER",),
     "quantity": ("LOT_SIZE", "MARKET_LOT_SIZE", "MIN_NOTIONAL", "NOTIONAL", "MAX_POSITION"),
     "iceberg_quantity": ("LOT_SIZE", "ICEBERG_PARTS"),
-    "quote_quantity": ("MIN_NOTIONAL", "NOTIONAL", "MAX_POSITION"),
+    "quote_quantity": ("MIN_NOTIONAL", "NOTIONAL"),
     "trailing_delta": ("TRAILING_DELTA",),
     "callback_rate": (),
 }
@@ -199,6 +199,8 @@ def nearest_order(
     for field in FAMILIES:
         if getattr(order, field) is None:
             continue
+        if field in POSITIVE and getattr(order, field) <= 0:
+            return None  # no number at all, and not for velas to invent
         value = nearest_value(symbol, order, state, field, **policy(order, field, larger, worse))
         if value is None:
             return None

@@ -292,20 +292,14 @@ def max_position(
     limit = number(row, "maxPosition")
     if order.side != "buy":
         return
-    if order.quantity is not None:
-        field, bought = "quantity", fraction(order.quantity)
-    elif order.quote_quantity is None:
-        return
-    elif state.reference_price is None:
-        yield missing("MAX_POSITION")
-        return
-    else:
-        field = "quote_quantity"
-        bought = fraction(order.quote_quantity) / fraction(state.reference_price)
-    if state.position is None:
+    if order.quantity is None:
+        if order.quote_quantity is not None:
+            yield missing("MAX_POSITION")  # how much that buys is known afterwards only
+    elif state.position is None:
         yield missing("MAX_POSITION")
     else:
-        yield mark("MAX_POSITION", field, fraction(state.position) + bought > limit, "max")
+        after = fraction(state.position) + fraction(order.quantity)
+        yield mark("MAX_POSITION", "quantity", after > limit, "max")
 
 
 def trailing_delta(symbol: Symbol, row: Row, order: OrderRequest, _: MarketState) -> Iterator[Mark]:
@@ -342,9 +336,9 @@ def position_risk_control(
     if closed is None:
         yield missing("POSITION_RISK_CONTROL")
         return
-    opens = not order.reduce_only and not order.close_position
-    broken = opens and order.side in closed
-    yield mark("POSITION_RISK_CONTROL", "reduce_only", broken, "side")
+    if order.side in closed:
+        opens = not order.reduce_only and not order.close_position
+        yield mark("POSITION_RISK_CONTROL", "reduce_only", opens, "side")
 
 
 COMMON = {

@@ -10,7 +10,7 @@ from filter_marks import ALGO, PRICED, Mark, Symbol, Unreadable, fraction, mark,
 
 from velas.models import OrderRequest
 
-__all__ = ["identity", "implied", "precision", "shape"]
+__all__ = ["POSITIVE", "identity", "implied", "precision", "shape"]
 
 TICKS = ("PRICE_FILTER", "minPrice", "tickSize")
 LOTS = ("LOT_SIZE", "minQty", "stepSize")
@@ -45,7 +45,7 @@ def precision(symbol: Symbol, order: OrderRequest) -> Iterator[Mark]:
             quantities,
             ("LOT_SIZE", "minQty", "stepSize"),
         ),
-        ("quote_quantity", order.quote_quantity, prices, None),
+        ("quote_quantity", order.quote_quantity, prices if spot else None, None),
     )
     for field, value, places, grid in values:
         if value is None or places is None or implied(symbol, grid, int(places)):
@@ -115,6 +115,9 @@ ALL_FIELDS = (
 )
 
 
+POSITIVE = ("quantity", "price", "stop_price", "iceberg_quantity", "quote_quantity")
+
+
 def given(order: OrderRequest, field: str) -> bool:
     return getattr(order, field) not in (None, False)
 
@@ -130,7 +133,7 @@ def shape(symbol: Symbol, order: OrderRequest) -> Iterator[Mark]:
     problems += spot_shape(symbol, order) if symbol.kind == "spot" else futures_shape(symbol, order)
     for field in problems:
         yield Mark("PARAMETERS", field, "violated")
-    for field in ("quantity", "price", "stop_price"):
+    for field in POSITIVE:
         value = getattr(order, field)
         if value is not None and value <= 0:
             yield Mark("PARAMETERS", field, "violated", "positive")
