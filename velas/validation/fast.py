@@ -45,7 +45,15 @@ class Path:
     Without a verdict no order is known to be clean.
     """
 
-    __slots__ = ("price", "price_high", "price_low", "quantity_high", "reference", "verdict")
+    __slots__ = (
+        "_state",
+        "price",
+        "price_high",
+        "price_low",
+        "quantity_high",
+        "reference",
+        "verdict",
+    )
 
     def __init__(
         self,
@@ -56,10 +64,18 @@ class Path:
         quantity_high: Decimal = ENDLESS,
     ) -> None:
         self.reference = reference
+        self._state: MarketState | None = None
         self.verdict = verdict
         self.price = price
         self.price_low, self.price_high = price_bounds
         self.quantity_high = quantity_high
+
+    @property
+    def state(self) -> MarketState:
+        """What is known of the market, made when first asked for."""
+        if self._state is None:
+            self._state = state_of(self.reference)
+        return self._state
 
 
 class Plan:

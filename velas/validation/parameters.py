@@ -129,6 +129,10 @@ class Parameters(Rule):
         """Return whether a number can mend it: one out of its range."""
         return row.rule in (_ABOVE_ZERO, _CALLBACK_TEXT)
 
+    def speaks_of(self, field: str) -> bool:
+        """Return whether it is the callback rate."""
+        return field == ADJUSTABLE
+
     def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
         """Return what it allows of a field, whatever the others hold."""
         return _CALLBACK if field == "callback_rate" else UNLIMITED
