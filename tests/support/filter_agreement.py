@@ -121,7 +121,8 @@ def nearest_difference(
     problems = []
     for one in validator.check(order, reference=state):
         field = one.field
-        if one.filter not in FAMILIES.get(field, ()) or not (order.price or 1) > 0:
+        no_price = order.price is not None and order.price <= 0
+        if no_price or one.filter not in FAMILIES.get(field, ()):
             continue
         wanted = nearest_value(symbol, order, state, field)
         if one.nearest == wanted:

@@ -26,6 +26,7 @@ def made_up_market(rng: Random, kind: str) -> tuple[Symbol, Market]:
         row["timeInForce"] = ["GTC", "IOC", "FOK", "GTX"]
     else:
         row["icebergAllowed"] = rng.random() < 0.9
+        row["quoteOrderQtyMarketAllowed"] = rng.random() < 0.9
     if rng.random() < 0.6:
         quantity = "baseAssetPrecision" if kind == "spot" else "quantityPrecision"
         row[quantity] = rng.choice((0, 3, 8, 8, 8))

@@ -98,6 +98,8 @@ def grids(symbol: Symbol, order: OrderRequest, field: str) -> list[Grid]:
     base = "baseAssetPrecision" if spot else "quantityPrecision"
     quote = "quotePrecision" if spot else "pricePrecision"
     places = symbol.row.get(quote if of_price else base)
+    if field in ("trailing_delta", "callback_rate"):
+        return []
     if places is not None and not implied(symbol, (names.get(field) or [None])[0], int(places)):
         found.append((Fraction(0), Fraction(1, 10 ** int(places))))
     return found

@@ -143,6 +143,8 @@ def spot_shape(symbol: Symbol, order: OrderRequest) -> Iterator[str]:
     kind, time_in_force = order.type, order.time_in_force
     if kind == "market" and (order.quantity is None) == (order.quote_quantity is None):
         yield "quantity|quote_quantity"
+    if order.quote_quantity is not None and symbol.row.get("quoteOrderQtyMarketAllowed") is False:
+        yield "quote_quantity"
     if kind in ALGO["spot"] and order.stop_price is None and order.trailing_delta is None:
         yield "stop_price|trailing_delta"
     if kind in PRICED["spot"] and time_in_force not in (None, "GTC", "IOC", "FOK"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from binance_venue import opened
 from filter_agreement import check_difference, normalize_difference
 from filter_marks import Symbol
 from filter_nearest import TooManyCandidates
@@ -15,8 +17,8 @@ from realdata import market_data
 
 from velas.limits import reset_shared_limiters
 from velas.models import Market
+from velas.testing import ManualClock
 from velas.validation import OrderValidator
-from velas_ccxt import BinanceFutures, BinanceSpot, _mapping
 
 FILES = (
     ("spot", "binance_spot_2021-10-12"),
@@ -24,17 +26,10 @@ FILES = (
     ("futures", "binance_usdm_2021-07-22"),
     ("futures", "binance_usdm_2025-08-07"),
 )
-ADAPTERS = {"spot": BinanceSpot, "futures": BinanceFutures}
+NOW_MS = 1_700_000_123_456
 ORDERS = int(os.environ.get("VELAS_AGREEMENT_ORDERS", "1_000_000"))
 SEED = int(os.environ.get("VELAS_AGREEMENT_SEED", "1000"))
 Listing = list[tuple[Symbol, Market]]
-
-
-@pytest.fixture(autouse=True)
-def _own_limiters() -> Iterator[None]:
-    reset_shared_limiters()
-    yield
-    reset_shared_limiters()
 
 
 @pytest.fixture(scope="module", params=FILES, ids=lambda one: one[1])
@@ -43,14 +38,20 @@ def listing(request: pytest.FixtureRequest) -> Listing:
     kind, name = request.param
     path = market_data() / "exchange_info" / f"{name}.json"
     document = json.loads(path.read_text())
-    exchange = ADAPTERS[kind](url="http://127.0.0.1:9")._client.exchange
+    rows = document["symbols"]
+    markets = asyncio.run(_markets(kind, document, [row["symbol"] for row in rows]))
     exchange_filters = tuple(document["exchangeFilters"])
-    found = []
-    for row in document["symbols"]:
-        entry = exchange.parse_market(json.loads(json.dumps(row)))
-        market = _mapping.market(entry, exchange.precisionMode)
-        found.append((Symbol(kind, row, exchange_filters), market))
-    return found
+    symbols = [Symbol(kind, row, exchange_filters) for row in rows]
+    return list(zip(symbols, markets, strict=True))
+
+
+async def _markets(kind: str, document: dict[str, Any], names: list[str]) -> list[Market]:
+    clock = ManualClock(NOW_MS, auto=True)
+    reset_shared_limiters()
+    async with opened(clock, kind, exchange_info=document) as (_, exchange):
+        markets = [await exchange.market(name) for name in names]
+    reset_shared_limiters()
+    return markets
 
 
 def compare(listing: Listing, seed: int, orders: int) -> None:
