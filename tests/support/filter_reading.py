@@ -201,24 +201,20 @@ def futures_percent_price(
     symbol: Symbol, row: Row, order: OrderRequest, state: MarketState
 ) -> Iterator[Mark]:
     up, down = number(row, "multiplierUp"), number(row, "multiplierDown")
-    if order.type == "market":
-        field = "best_ask" if order.side == "buy" else "best_bid"
-        price = state.best_ask if order.side == "buy" else state.best_bid
-        if price is None:
+    compared = [("price", order.price)] if order.price is not None else []
+    if order.type == "market" and order.side == "buy":
+        compared.append(("best_ask", state.best_ask))
+    elif order.type == "market":
+        compared.append(("best_bid", state.best_bid))
+    for field, price in compared:
+        if price is None or state.mark_price is None:
             yield missing("PERCENT_PRICE")
-            return
-    elif order.price is None:
-        return
-    else:
-        field, price = "price", order.price
-    if state.mark_price is None:
-        yield missing("PERCENT_PRICE")
-    elif order.side == "buy":
-        broken = fraction(price) > fraction(state.mark_price) * up
-        yield mark("PERCENT_PRICE", field, broken, "max")
-    else:
-        broken = fraction(price) < fraction(state.mark_price) * down
-        yield mark("PERCENT_PRICE", field, broken, "min")
+        elif order.side == "buy":
+            broken = fraction(price) > fraction(state.mark_price) * up
+            yield mark("PERCENT_PRICE", field, broken, "max")
+        else:
+            broken = fraction(price) < fraction(state.mark_price) * down
+            yield mark("PERCENT_PRICE", field, broken, "min")
 
 
 # -- counts, positions and the rest -------------------------------------------------------
