@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
+import attrs
+
 from velas.validation.grid import ANY, Digits, Grid, Lattice, Span, Ties, intersection, nearest
+from velas.validation.numbers import PLACES
 from velas.validation.rules import Case, Kind, Rule, RuleResult
 from velas.validation.verdict import NotJudged, Value, Verdict, Violation
 
 __all__ = ["Families"]
 
 _FREE_PLACES = 8  # decimals that are searched where no rule gives a step
-_MOST_PLACES = 40
 _WHOLE = Grid(1, 0, 0)
 _FREE = Grid(1, 0, _FREE_PLACES)
 
@@ -27,15 +29,10 @@ class Families:
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Yield what each rule says of a case, nearest legal values with the violations."""
+        near = _Nearest(self, case)
         for rule in self.rules:
             for row in rule.rows(case):
-                if row.ok is False and rule.curable(row):
-                    yield RuleResult(
-                        row.filter, row.field, row.value, row.rule, False,
-                        nearest=self.nearest(row.field, case),
-                    )  # fmt: skip
-                else:
-                    yield row
+                yield attrs.evolve(row, nearest=near.to(rule, row)) if row.ok is False else row
 
     def broken(self, case: Case) -> Iterator[RuleResult]:
         """Yield the rows of rules that a case breaks."""
@@ -44,7 +41,7 @@ class Families:
     def verdict(self, case: Case) -> Verdict:
         """Return all violations of a case, and what could not be judged."""
         violations, unjudged = [], []
-        near: dict[str, Value] = {}
+        near = _Nearest(self, case)
         for rule in self.rules:
             if rule.is_fine(case):
                 continue
@@ -52,12 +49,9 @@ class Families:
                 if row.ok is None:
                     unjudged.append(row)
                 elif not row.ok:
-                    found = None
-                    if rule.curable(row):
-                        if row.field not in near:
-                            near[row.field] = self.nearest(row.field, case)
-                        found = near[row.field]
-                    violations.append(Violation(row.filter, row.field, row.value, row.rule, found))
+                    violations.append(
+                        Violation(row.filter, row.field, row.value, row.rule, near.to(rule, row))
+                    )
         return Verdict(tuple(violations), self.told(unjudged))
 
     @staticmethod
@@ -116,8 +110,25 @@ def _common(lattices: list[Lattice]) -> Lattice | None:
 
 
 def _free(field: str, case: Case, rules: Sequence[Rule]) -> Grid:
-    numbers = [Decimal(getattr(case.order, field))]
+    asked = getattr(case.order, field)
+    numbers = [] if asked is None else [asked]
     for rule in rules:
         numbers += [bound for bound in rule.bounds(field, case) if bound.is_finite()]
     places = max((-int(number.as_tuple().exponent) for number in numbers), default=0)
-    return Grid(1, 0, min(_MOST_PLACES, max(_FREE_PLACES, places)))
+    return Grid(1, 0, min(PLACES, max(_FREE_PLACES, places)))
+
+
+class _Nearest:
+    """Nearest legal values of one case: rules of one field share one answer."""
+
+    def __init__(self, families: Families, case: Case) -> None:
+        self._families = families
+        self._case = case
+        self._found: dict[str, Value] = {}
+
+    def to(self, rule: Rule, row: RuleResult) -> Value:
+        if not rule.curable(row):
+            return None
+        if row.field not in self._found:
+            self._found[row.field] = self._families.nearest(row.field, self._case)
+        return self._found[row.field]

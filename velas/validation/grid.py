@@ -9,7 +9,17 @@ from typing import Literal, Protocol
 
 import attrs
 
-from velas.validation.numbers import ENDLESS, FINEST, NO_BOUND, add, remainder, subtract, tidy
+from velas.validation.numbers import (
+    ENDLESS,
+    FINEST,
+    LARGEST,
+    NO_BOUND,
+    PLACES,
+    add,
+    remainder,
+    subtract,
+    tidy,
+)
 
 __all__ = ["ANY", "Digits", "Grid", "Lattice", "Span", "Ties", "intersection", "nearest"]
 
@@ -87,7 +97,7 @@ class Digits:
         return self._grid(value).at_least(value) if value > 0 else None
 
     def _grid(self, value: Decimal) -> Grid:
-        return Grid.of(Decimal((0, (1,), value.adjusted() - self.count + 1)))
+        return Grid.of(Decimal((0, (1,), max(-PLACES, value.adjusted() - self.count + 1))))
 
 
 def intersection(grids: Iterable[Grid]) -> Grid | None:
@@ -132,7 +142,7 @@ def nearest(
 
     Of two equally near, the smaller (or with ties="up" the larger). None if there is none.
     """
-    low, high = max(span.low, FINEST), span.high
+    low, high = max(span.low, FINEST), min(span.high, LARGEST)
     if lattice is None or high < low:
         return None
     aim = min(max(asked, low), high)

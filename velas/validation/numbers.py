@@ -22,7 +22,9 @@ from velas.errors import ConfigError
 __all__ = [
     "ENDLESS",
     "FINEST",
+    "LARGEST",
     "NO_BOUND",
+    "PLACES",
     "Fields",
     "add",
     "divide",
@@ -47,8 +49,10 @@ remainder = _EXACT.remainder
 subtract = _EXACT.subtract
 
 ENDLESS = Decimal("Infinity")
-NO_BOUND = -ENDLESS
-FINEST = Decimal("1E-40")  # every number that an order may hold is a multiple of it
+NO_BOUND = Decimal("-Infinity")
+PLACES = 40  # the most decimals of a number that an order may hold
+FINEST = Decimal((0, (1,), -PLACES))
+LARGEST = Decimal((0, (9,) * (2 * PLACES), -PLACES))
 
 
 def divide(number: Decimal, by: Decimal, *, up: bool) -> Decimal:
