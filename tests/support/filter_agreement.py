@@ -119,6 +119,8 @@ def nearest_difference(
 ) -> str:
     """Return which `nearest` of a violation is not the nearest, empty if all are."""
     problems = []
+    if order.quantity is not None and order.quote_quantity is not None:
+        return ""  # which of the two would have to go is not for a filter to say
     for one in validator.check(order, reference=state):
         field = one.field
         no_price = order.price is not None and order.price <= 0

@@ -75,12 +75,13 @@ def on_grid(
 ) -> Iterator[Mark]:
     """Judge one field by a minimum, a maximum and a step, each off when it is 0."""
     x = fraction(value)
-    yield mark(name, field, low != 0 and x < low, "min")
-    yield mark(name, field, high != 0 and x > high, "max")
-    if step == 0:
-        return
-    remainder = x % step if kind == "spot" else (x - low) % step
-    yield mark(name, field, remainder != 0, "step")
+    if low != 0:
+        yield mark(name, field, x < low, "min")
+    if high != 0:
+        yield mark(name, field, x > high, "max")
+    if step != 0:
+        remainder = x % step if kind == "spot" else (x - low) % step
+        yield mark(name, field, remainder != 0, "step")
 
 
 def price_filter(symbol: Symbol, row: Row, order: OrderRequest, _: MarketState) -> Iterator[Mark]:

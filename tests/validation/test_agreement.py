@@ -7,6 +7,7 @@ where they begin.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from fractions import Fraction
 
 import attrs
@@ -71,6 +72,31 @@ def test_check_nearest_of_a_violation_is_the_nearest_there_is(kind: str) -> None
         except TooManyCandidates:
             continue
         assert not difference, f"order {at}: {difference}"
+
+
+FLAGS = {"applyToMarket", "applyMinToMarket", "applyMaxToMarket"}
+UNREAD = {"filterType", "avgPriceMins", "multiplierDecimal", "positionControlSide"} | FLAGS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("spoiled", [None, "", "x", "1/3", [], {}, True, "NaN", "Infinity"])
+def test_check_a_filter_that_cannot_be_read_is_not_judged_and_not_fatal(kind, spoiled) -> None:
+    rng = Chance(13)
+    for at in range(60):
+        symbol, market = made_up_market(rng, kind)
+        rows = [dict(row) for row in symbol.filters]
+        row = rng.choice([row for row in rows if row.keys() - UNREAD])
+        row[rng.choice(sorted(row.keys() - UNREAD))] = spoiled
+        validator = OrderValidator.from_market(attrs.evolve(market, filters=tuple(rows)))
+        order, state = random_case(rng, symbol)
+        whole = read(symbol, order, state)
+        verdict = validator.check(order, reference=state)
+        name, case = row["filterType"], f"order {at}: {row} {order} {state} {verdict}"
+        # what can still be read of it may be judged; nothing more than of the whole is found
+        found = Counter(one.filter for one in verdict)
+        assert found <= Counter(mark.filter for mark in whole if mark.kind == "violated"), case
+        if any(mark.filter == name for mark in whole):
+            assert name in {one.filter for one in verdict.not_judged}, case
 
 
 # -- the comparison itself ----------------------------------------------------------------
