@@ -1,192 +1,153 @@
-"""`OrderValidator` against a slow reading of the filters: made-up ones, random orders.
-
-``VELAS_AGREEMENT_ORDERS`` says how many orders the long runs compare, ``VELAS_AGREEMENT_SEED``
-where they begin.
-"""
+"""The short way and the long way say the same; the caller's decimal context matters not."""
 
 from __future__ import annotations
 
-import os
-from collections import Counter
+import decimal
+from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
-import attrs
 import pytest
-from filter_agreement import check_difference, explain_difference, nearest_difference
-from filter_markets import made_up_market
-from filter_marks import Mark, Symbol, fraction
-from filter_nearest import TooManyCandidates
-from filter_orders import Chance, random_case
-from filter_reading import read
+from hypothesis import given
+from hypothesis import strategies as st
+from orderkit import FUTURES, SPOT, futures, generic, order, spot
 
-from velas.models import Market, OrderRequest
-from velas.validation import MarketState, OrderValidator
+from velas import MarketState, NotJudged, OrderRequest, OrderValidator, Verdict, Violation
 
-KINDS = ("spot", "futures")
-ORDERS = int(os.environ.get("VELAS_AGREEMENT_ORDERS", "1_000_000"))
-SEED = int(os.environ.get("VELAS_AGREEMENT_SEED", "1000"))
-
-
-def compare(kind: str, seed: int, orders: int) -> None:
-    rng = Chance(seed)
-    for at in range(orders):
-        if at % 10 == 0:
-            symbol, market = made_up_market(rng, kind)
-            validator = OrderValidator.from_market(market)
-        order, state = random_case(rng, symbol)
-        difference = check_difference(validator, symbol, order, state)
-        assert not difference, f"seed {seed}, order {at}: {difference}"
+VALIDATORS = [
+    spot(),
+    spot({"MARKET_LOT_SIZE": {"minQty": "0.002", "maxQty": "50", "stepSize": "0.0035"}}),
+    spot({"MAX_POSITION": {"maxPosition": "200"}, "T_PLUS_SELL": {}}),
+    spot({"PRICE_FILTER": {"minPrice": "1E-12", "maxPrice": "1E+12", "tickSize": "1E-12"},
+          "LOT_SIZE": {"minQty": "1E-12", "maxQty": "1E+12", "stepSize": "1E-12"}}),
+    futures(),
+    futures({"PRICE_FILTER": {"minPrice": "0.05", "maxPrice": "1000", "tickSize": "0.1"}}),
+    futures({"POSITION_RISK_CONTROL": {"positionControlSide": "SHORT"}}),
+    generic(limits={"price": (Decimal("0.1"), None), "cost": (Decimal(5), Decimal(900))}),
+    generic(precision_mode="significant_digits", precision={"price": Decimal(5)}),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", range(4))
-def test_check_made_up_filters_verdicts_are_those_of_the_reading(kind: str, seed: int) -> None:
-    compare(kind, seed, 1_500)
+def _number(units: int, places: int) -> Decimal:
+    return Decimal(f"{units}E-{places}")
 
 
-@pytest.mark.faults
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", range(SEED, SEED + 8))
-def test_check_many_made_up_filters_verdicts_are_those_of_the_reading(kind: str, seed: int) -> None:
-    compare(kind, seed, ORDERS // 16)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_explain_rows_are_the_verdict_and_name_every_rule_that_applies(kind: str) -> None:
-    rng = Chance(11)
-    for at in range(500):
-        symbol, market = made_up_market(rng, kind)
-        validator = OrderValidator.from_market(market)
-        difference = explain_difference(validator, symbol, *random_case(rng, symbol))
-        assert not difference, f"order {at}: {difference}"
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_check_nearest_of_a_violation_is_the_nearest_there_is(kind: str) -> None:
-    rng = Chance(12)
-    for at in range(400):
-        symbol, market = made_up_market(rng, kind)
-        validator = OrderValidator.from_market(market)
-        try:
-            difference = nearest_difference(validator, symbol, *random_case(rng, symbol))
-        except TooManyCandidates:
-            continue
-        assert not difference, f"order {at}: {difference}"
-
-
-FLAGS = {"applyToMarket", "applyMinToMarket", "applyMaxToMarket"}
-UNREAD = {"filterType", "avgPriceMins", "multiplierDecimal", "positionControlSide"} | FLAGS
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("spoiled", [None, "", "x", "1/3", [], {}, True, "NaN", "Infinity"])
-def test_check_a_filter_that_cannot_be_read_is_not_judged_and_not_fatal(kind, spoiled) -> None:
-    rng = Chance(13)
-    for at in range(60):
-        symbol, market = made_up_market(rng, kind)
-        rows = [dict(row) for row in symbol.filters]
-        row = rng.choice([row for row in rows if row.keys() - UNREAD])
-        row[rng.choice(sorted(row.keys() - UNREAD))] = spoiled
-        validator = OrderValidator.from_market(attrs.evolve(market, filters=tuple(rows)))
-        order, state = random_case(rng, symbol)
-        whole = read(symbol, order, state)
-        verdict = validator.check(order, reference=state)
-        name, case = row["filterType"], f"order {at}: {row} {order} {state} {verdict}"
-        # what can still be read of it may be judged; nothing more than of the whole is found
-        found = Counter(one.filter for one in verdict)
-        assert found <= Counter(mark.filter for mark in whole if mark.kind == "violated"), case
-        if any(mark.filter == name for mark in whole):
-            assert name in {one.filter for one in verdict.not_judged}, case
-
-
-# -- the comparison itself ----------------------------------------------------------------
-
-ROW = {
-    "symbol": "XY",
-    "status": "TRADING",
-    "orderTypes": ["LIMIT", "MARKET"],
-    "filters": [
-        {"filterType": "PRICE_FILTER", "minPrice": "0.1", "maxPrice": "99", "tickSize": "0.1"},
-        {"filterType": "LOT_SIZE", "minQty": "0.003", "maxQty": "9", "stepSize": "0.003"},
-        {"filterType": "MIN_NOTIONAL", "minNotional": "0.9", "applyToMarket": True},
-    ],
-}
-SYMBOL = Symbol("spot", ROW)
-MARKET = Market(
-    symbol="X/Y",
-    id="XY",
-    base="X",
-    quote="Y",
-    status="TRADING",
-    filters=tuple(ROW["filters"]),
-    order_types=("LIMIT", "MARKET"),
-    info=ROW,
+numbers = st.one_of(
+    st.builds(_number, st.integers(1, 10**24), st.integers(12, 24)),
+    st.integers(1, 100_000).map(lambda units: Decimal(units).scaleb(-2)),
+    st.sampled_from([Decimal("0.001"), Decimal("100"), Decimal("99.99"), Decimal("0.05")]),
 )
-
-
-def off_by_one_step(name: str, key: str, step: str) -> Symbol:
-    """Return the symbol with one bound moved by one step."""
-    rows = [
-        {**row, key: str(fraction(row[key]) + fraction(step))} if row["filterType"] == name else row
-        for row in ROW["filters"]
-    ]
-    return attrs.evolve(SYMBOL, row={**ROW, "filters": rows})
-
-
-@pytest.mark.parametrize(
-    ("name", "key", "step", "price", "quantity"),
-    [
-        ("PRICE_FILTER", "minPrice", "0.1", "0.1", "9"),
-        ("PRICE_FILTER", "maxPrice", "0.1", "99.1", "9"),
-        ("PRICE_FILTER", "tickSize", "0.1", "0.3", "3"),
-        ("LOT_SIZE", "minQty", "0.003", "99", "0.003"),
-        ("LOT_SIZE", "maxQty", "0.003", "1", "9.003"),
-        ("LOT_SIZE", "stepSize", "0.00000001", "1", "3"),
-        ("MIN_NOTIONAL", "minNotional", "0.00000001", "1", "0.9"),
-    ],
+references = st.one_of(
+    st.none(),
+    numbers,
+    st.builds(
+        MarketState,
+        reference_price=st.none() | numbers,
+        mark_price=st.none() | numbers,
+        best_ask=st.none() | numbers,
+        best_bid=st.none() | numbers,
+        position=st.none() | numbers,
+        open_orders=st.none() | st.integers(198, 201),
+        open_algo_orders=st.none() | st.integers(4, 10),
+    ),
 )
-def test_comparison_a_reading_one_step_off_is_noticed(name, key, step, price, quantity) -> None:
-    validator = OrderValidator.from_market(MARKET)
-    order = OrderRequest("X/Y", "buy", "limit", price=price, quantity=quantity)
-    assert check_difference(validator, SYMBOL, order, MarketState()) == ""
-    wrong = off_by_one_step(name, key, step)
-    assert name in check_difference(validator, wrong, order, MarketState())
+maybe = st.none() | numbers
 
 
-def test_comparison_a_reading_that_is_wrong_is_noticed_by_random_orders() -> None:
-    def strict(symbol: Symbol, order: OrderRequest, state: MarketState) -> list[Mark]:
-        """Read a maximum as if the value itself were not allowed any more."""
-        marks = read(symbol, order, state)
-        row = symbol.find("LOT_SIZE")
-        if row is not None and order.quantity is not None:
-            most = Fraction(str(row["maxQty"]))
-            if most and fraction(order.quantity) == most:
-                marks.append(Mark("LOT_SIZE", "quantity", "violated", "max"))
-        return marks
-
-    rng, noticed = Chance(5), 0
-    for _ in range(60):
-        symbol, market = made_up_market(rng, "spot")
-        validator = OrderValidator.from_market(market)
-        for _ in range(10):
-            case = random_case(rng, symbol)
-            noticed += bool(check_difference(validator, symbol, *case, reading=strict))
-    assert noticed > 5
-
-
-@pytest.mark.parametrize(
-    "mark",
-    [
-        Mark("LOT_SIZE", "quantity", "violated"),
-        Mark("MAX_NUM_ORDERS", "", "violated"),
-        Mark("PARAMETERS", "quantity", "violated"),
-        Mark("PRICE_FILTER", "", "not judged"),
-    ],
-)
-def test_comparison_one_mark_too_many_is_noticed(mark: Mark) -> None:
-    validator = OrderValidator.from_market(MARKET)
-    order = OrderRequest("X/Y", "buy", "limit", price=1, quantity=3)
-    difference = check_difference(
-        validator, SYMBOL, order, MarketState(), reading=lambda *case: [*read(*case), mark]
+@st.composite
+def requests(draw: Any) -> OrderRequest:
+    kind = draw(st.sampled_from(["limit", "limit", "market", "limit_maker", "stop_loss",
+                                 "take_profit_limit", "stop", "stop_market", "odd"]))  # fmt: skip
+    priced = kind in ("limit", "limit_maker", "take_profit_limit", "stop", "odd")
+    stops = kind in ("stop_loss", "take_profit_limit", "stop", "stop_market")
+    rare = draw(st.integers(0, 3)) == 0
+    return order(
+        draw(st.sampled_from(["buy", "sell"])),
+        kind,
+        draw(numbers),
+        draw(numbers) if priced else None,
+        stop_price=draw(numbers) if stops else None,
+        time_in_force=draw(st.sampled_from([None, None, "GTC", "GTX"])),
+        client_id=draw(st.sampled_from([None, "abc-1", "a.b", "a b"])) if rare else None,
+        reduce_only=rare and draw(st.booleans()),
+        iceberg_quantity=draw(maybe) if rare else None,
+        position_side=draw(st.sampled_from([None, "long"])) if rare else None,
     )
-    assert mark.filter in difference
+
+
+def told(validator: OrderValidator, asked: OrderRequest, reference: Any) -> Verdict:
+    """The verdict as `explain` has it, which never takes the short way."""
+    rows = validator.explain(asked, reference=reference)
+    return Verdict(
+        tuple(
+            Violation(one.filter, one.field, one.value, one.rule, one.nearest)
+            for one in rows
+            if one.ok is False
+        ),
+        tuple(dict.fromkeys(NotJudged(o.filter, o.needs) for o in rows if o.ok is None)),
+    )
+
+
+@given(st.sampled_from(VALIDATORS), st.lists(requests(), min_size=1, max_size=3), references)
+def test_check_says_what_explain_says(
+    validator: OrderValidator, asked: list[OrderRequest], reference: Any
+) -> None:
+    for one in asked:
+        assert validator.check(one, reference=reference) == told(validator, one, reference)
+
+
+@given(numbers, numbers, st.none() | numbers)
+def test_check_limit_order_is_what_fractions_say(
+    price: Decimal, quantity: Decimal, reference: Decimal | None
+) -> None:
+    p, q = Fraction(price), Fraction(quantity)
+    fine = (
+        Fraction(1, 100) <= p <= 1000 and p % Fraction(1, 100) == 0
+        and Fraction(1, 1000) <= q <= 100 and q % Fraction(1, 1000) == 0
+        and 5 <= p * q <= 5000
+    )  # fmt: skip
+    if reference is not None:
+        fine = fine and Fraction(reference) / 2 <= p <= Fraction(reference) * Fraction(6, 5)
+    asked = order(price=price, quantity=quantity)
+    assert VALIDATORS[0].check(asked, reference=reference).ok is fine
+
+
+def test_check_forty_digits_each_side_is_exact() -> None:
+    huge = {"minPrice": "0", "maxPrice": "0", "tickSize": "1E-39"}
+    validator = spot({"PRICE_FILTER": huge}, only=True)
+    whole = "9" * 40
+    assert validator.check(order(price=f"{whole}.{'9' * 39}")).ok
+    (found,) = validator.check(order(price=f"{whole}.{'9' * 39}6"))
+    assert found.nearest == Decimal(f"{whole}.{'9' * 39}")
+
+
+@pytest.mark.parametrize("rounding", [decimal.ROUND_UP, decimal.ROUND_HALF_EVEN])
+@pytest.mark.parametrize("traps", [True, False])
+def test_caller_s_context_neither_matters_nor_changes(rounding: str, traps: bool) -> None:
+    asked = [
+        order(price="123.456789", quantity="0.0123456789"),
+        order(price="123.45", quantity="1.234"),
+        order("sell", "market", "60.1234", None),
+        order(
+            "sell", "stop_loss_limit", "1", "99.99", stop_price="1.23456", iceberg_quantity="0.1"
+        ),
+    ]
+    expected = [told(one, each, "101.3") for one in VALIDATORS for each in asked]
+    context = decimal.Context(prec=3, rounding=rounding, Emax=9, Emin=-9, traps=[])
+    for signal in (decimal.Inexact, decimal.Rounded, decimal.Subnormal, decimal.FloatOperation):
+        context.traps[signal] = traps
+    with decimal.localcontext(context) as mine:
+        before = (mine.prec, dict(mine.traps), dict(mine.flags))
+        built = [spot(), *VALIDATORS[1:4], futures(), *VALIDATORS[5:]]
+        found = [one.check(each, reference="101.3") for one in built for each in asked]
+        texts = [str(violation) for verdict in found for violation in verdict]
+        assert (mine.prec, dict(mine.traps), dict(mine.flags)) == before
+    assert found == expected
+    assert texts == [str(violation) for verdict in expected for violation in verdict]
+
+
+def test_no_number_of_a_verdict_is_a_float() -> None:
+    for known, make in ((SPOT, spot), (FUTURES, futures)):
+        assert known
+        for one in make().explain(order(price="0.001", quantity="1000.0001"), reference=100):
+            assert not any(isinstance(value, float) for value in (one.value, one.nearest))

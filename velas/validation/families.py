@@ -40,19 +40,35 @@ class Families:
 
     def verdict(self, case: Case) -> Verdict:
         """Return all violations of a case, and what could not be judged."""
-        violations, unjudged = [], []
+        rows = self._notable(case, self.rules)
+        unjudged = [row for row, _ in rows if row.ok is None]
+        return Verdict(self._violations(case, rows), self.told(unjudged))
+
+    def verdict_on_numbers(
+        self, case: Case, rules: Iterable[Rule], not_judged: tuple[NotJudged, ...]
+    ) -> Verdict:
+        """Return all violations where only `rules` are in doubt, what is not judged known."""
+        return Verdict(self._violations(case, self._notable(case, rules)), not_judged)
+
+    @staticmethod
+    def _notable(case: Case, rules: Iterable[Rule]) -> list[tuple[RuleResult, Rule]]:
+        return [
+            (row, rule)
+            for rule in rules
+            if not rule.is_fine(case)
+            for row in rule.rows(case)
+            if not row.ok
+        ]
+
+    def _violations(
+        self, case: Case, rows: Iterable[tuple[RuleResult, Rule]]
+    ) -> tuple[Violation, ...]:
         near = _Nearest(self, case)
-        for rule in self.rules:
-            if rule.is_fine(case):
-                continue
-            for row in rule.rows(case):
-                if row.ok is None:
-                    unjudged.append(row)
-                elif not row.ok:
-                    violations.append(
-                        Violation(row.filter, row.field, row.value, row.rule, near.to(rule, row))
-                    )
-        return Verdict(tuple(violations), self.told(unjudged))
+        return tuple(
+            Violation(row.filter, row.field, row.value, row.rule, near.to(rule, row))
+            for row, rule in rows
+            if row.ok is False
+        )
 
     @staticmethod
     def told(rows: Iterable[RuleResult]) -> tuple[NotJudged, ...]:

@@ -15,12 +15,13 @@ from velas.validation.numbers import ENDLESS, FINEST, multiply, remainder
 from velas.validation.parameters import Parameters
 from velas.validation.rules import UNLIMITED, Case, Kind
 from velas.validation.standing_rules import ClientId
-from velas.validation.value_rules import Notional, PercentPrice, scaled
+from velas.validation.value_rules import GridRule, Notional, PercentPrice, PositionLimit, scaled
 from velas.validation.verdict import MarketState, Verdict
 
 __all__ = ["Path", "Plan", "state_of"]
 
 _STEPPED = ("price", "quantity", "stop_price")
+_NUMERIC = (GridRule, PercentPrice, Notional, PositionLimit)
 _ONE = Decimal(1)
 _NOTHING = object()
 
@@ -150,6 +151,26 @@ class Plan:
             and self._is_usual(order)
         )
 
+    def judge(self, order: OrderRequest, path: Path) -> Verdict:
+        """Return the verdict on an order that does not pass, with reasons."""
+        case = Case(order, self.kind, path.state)
+        if path.verdict is None or not self._has_its_fields(order):
+            return self._families.verdict(case)
+        # standing rules were judged for the path: it has a verdict
+        return self._families.verdict_on_numbers(case, self._numeric, path.verdict.not_judged)
+
+    def _has_its_fields(self, order: OrderRequest) -> bool:
+        quantity, price, stop = order.quantity, order.price, order.stop_price
+        return (
+            quantity is not None
+            and quantity > 0
+            and (price is not None) is self._priced
+            and (stop is not None) is self._stops
+            and (price is None or price > 0)
+            and (stop is None or stop > 0)
+            and self._is_usual(order)
+        )
+
     def _is_usual(self, order: OrderRequest) -> bool:
         return (
             order.quote_quantity is None
@@ -164,6 +185,7 @@ class Plan:
         )
 
     def _merge_shape(self) -> None:
+        self._numeric = [rule for rule in self._families.rules if isinstance(rule, _NUMERIC)]
         rules, may = self._families.rules, self.kind.may or ()
         self._sided = "position_side" in may
         times = [rule.times for rule in rules if isinstance(rule, Parameters)]

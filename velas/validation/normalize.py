@@ -77,10 +77,10 @@ class _Search:
         whole = self.case.order.quantity
         return ANY if whole is None else Span(high=whole)
 
-    def move(self, field: str, allowed: Span | None = None, *, ties: Ties = "down") -> None:
+    def move(self, field: str, allowed: Span = ANY, *, ties: Ties = "down") -> None:
         """Move one field to the nearest legal value, if it has one and is not there yet."""
         asked = getattr(self.case.order, field)
-        if asked is None or self._is_legal(field):
+        if asked is None or (allowed.low <= asked <= allowed.high and self._is_legal(field)):
             return
         found = self._families.nearest(field, self.case, within=allowed, ties=ties)
         if found is None:

@@ -98,7 +98,9 @@ GENERIC = _kinds(
 
 def given(order: OrderRequest) -> list[str]:
     """Return the names of the fields that an order has."""
-    return [name for name in FIELDS if getattr(order, name) not in (None, False)]
+    values = ((name, getattr(order, name)) for name in FIELDS)
+    # 0 is a value, if a wrong one
+    return [name for name, value in values if value is not None and value is not False]
 
 
 @attrs.frozen

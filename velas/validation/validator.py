@@ -83,7 +83,7 @@ class OrderValidator:
             path = plan.path_for(reference)
         if path.verdict is not None and plan.passes(request, path):
             return path.verdict
-        return self._families.verdict(Case(request, plan.kind, path.state))
+        return plan.judge(request, path)
 
     def explain(
         self, request: OrderRequest, *, reference: Reference = None
