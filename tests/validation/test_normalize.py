@@ -203,6 +203,22 @@ def test_normalize_callback_rate_and_quote_quantity() -> None:
     assert found.quote_quantity == 5
 
 
+@pytest.mark.parametrize(("side", "price"), [("buy", "100"), ("sell", "100.01")])
+def test_normalize_of_two_prices_equally_near_takes_the_better(side: str, price: str) -> None:
+    policy = Policy(worse_price=Decimal("0.1"))
+    found = spot().normalize(order(side, price="100.005"), reference=100, policy=policy)
+    assert found.price == Decimal(price)
+
+
+def test_normalize_market_order_ignores_bounds_that_spare_it() -> None:
+    fields = {"minNotional": "10", "applyToMarket": False, "avgPriceMins": 5}
+    validator = spot({"MIN_NOTIONAL": fields, "NOTIONAL": None})
+    asked = order(type="market", price=None, quantity="0.0024")
+    (found,) = validator.check(asked, reference=100)
+    assert found.nearest == Decimal("0.002")
+    assert validator.normalize(asked, reference=100).quantity == Decimal("0.002")
+
+
 def test_normalize_price_does_not_move_for_the_notional() -> None:
     policy = Policy(Decimal(0), Decimal(10))
     with pytest.raises(OrderInvalid):

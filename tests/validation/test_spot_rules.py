@@ -243,6 +243,12 @@ def test_check_precision_where_no_step_implies_it() -> None:
     assert broken(held.check(order(quantity="1.005"))) == [L]
 
 
+def test_check_precision_is_not_implied_by_what_holds_market_orders_only() -> None:
+    lots = {"MARKET_LOT_SIZE": {"minQty": "0", "maxQty": "0", "stepSize": "0.1"}}
+    validator = spot(lots, only=True, info={"baseAssetPrecision": 1})
+    assert broken(validator.check(order(quantity="1.05"))) == [("PRECISION", "quantity")]
+
+
 def test_check_all_violations_at_once(validator: OrderValidator) -> None:
     asked = order(price="1000.005", quantity="0.0005", client_id="a b")
     assert broken(validator.check(asked, reference=100)) == [

@@ -59,16 +59,16 @@ class OrderType(Rule):
     """The market lists its order types."""
 
     types: tuple[str, ...]
-    listed: frozenset[str] = attrs.field(init=False, repr=False)
+    listed: frozenset[str] = attrs.field(
+        init=False,
+        repr=False,
+        default=attrs.Factory(lambda self: frozenset(map(str.lower, self.types)), takes_self=True),
+    )
     standing = True
 
     def speaks_of(self, field: str) -> bool:
         """Return that it is no matter of numbers."""
         return False
-
-    @listed.default
-    def _lower(self) -> frozenset[str]:
-        return frozenset(one.lower() for one in self.types)
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""

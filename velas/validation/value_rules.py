@@ -30,11 +30,13 @@ class GridRule(Rule):
     offset: Decimal = Decimal(0)
     step_text: str = ""
     market_only: bool = False
-    bounds_text: str = attrs.field(init=False, repr=False)
-
-    @bounds_text.default
-    def _spell(self) -> str:
-        return f"must be {bounds_text(self.low, self.high)}"
+    bounds_text: str = attrs.field(
+        init=False,
+        repr=False,
+        default=attrs.Factory(
+            lambda self: f"must be {bounds_text(self.low, self.high)}", takes_self=True
+        ),
+    )
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
