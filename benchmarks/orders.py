@@ -4,8 +4,9 @@ python -m benchmarks.orders [--orders 20000] [--rounds 5]
 
 ccxt's pair rounds two numbers and judges nothing; a full check judges every filter of the
 market. Both get the same orders, made up front: floats for ccxt, whose users have floats,
-and requests for velas; `build + check` makes the request from text as well. `moving
-reference` has another reference price at each order.
+and requests for velas; `check` learns whether the order is legal, `check + words` reads all
+violations too, `build + check` makes the request from text as well. `moving reference` has
+another reference price at each order.
 """
 
 from __future__ import annotations
@@ -164,6 +165,7 @@ def _contestants(venue: Venue, requests: list[OrderRequest]) -> dict[str, Callab
     return {
         _BASE: partial(_theirs, venue, requests=_floats(requests)),
         "check": partial(_check, venue.validator, requests, still),
+        "check + words": partial(_tell, venue.validator, requests),
         "check, moving reference": partial(_check, venue.validator, requests, moving),
         "build + check": partial(_build_and_check, venue, _texts(requests)),
         "normalize": partial(_normalize, venue.validator, requests),
@@ -191,13 +193,18 @@ def _check(
 ) -> None:
     check = validator.check
     for request, reference in zip(requests, references, strict=True):
-        check(request, reference=reference)
+        _ = check(request, reference=reference).ok
+
+
+def _tell(validator: OrderValidator, requests: list[OrderRequest]) -> None:
+    for request in requests:
+        _ = list(validator.check(request, reference=_REFERENCE))
 
 
 def _build_and_check(venue: Venue, texts: list[tuple[Side, str, str]]) -> None:
     check, symbol = venue.validator.check, venue.symbol
     for side, quantity, price in texts:
-        check(OrderRequest(symbol, side, "limit", quantity, price), reference=_REFERENCE)
+        _ = check(OrderRequest(symbol, side, "limit", quantity, price), reference=_REFERENCE).ok
 
 
 def _normalize(validator: OrderValidator, requests: list[OrderRequest]) -> None:

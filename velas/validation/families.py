@@ -44,11 +44,9 @@ class Families:
         unjudged = [row for row, _ in rows if row.ok is None]
         return Verdict(self._violations(case, rows), self.told(unjudged))
 
-    def verdict_on_numbers(
-        self, case: Case, rules: Iterable[Rule], not_judged: tuple[NotJudged, ...]
-    ) -> Verdict:
-        """Return all violations where only `rules` are in doubt, what is not judged known."""
-        return Verdict(self._violations(case, self._notable(case, rules)), not_judged)
+    def broken_of(self, case: Case, rules: Iterable[Rule]) -> tuple[Violation, ...]:
+        """Return all violations where only `rules` are in doubt."""
+        return self._violations(case, self._notable(case, rules))
 
     @staticmethod
     def _notable(case: Case, rules: Iterable[Rule]) -> list[tuple[RuleResult, Rule]]:

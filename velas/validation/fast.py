@@ -1,6 +1,7 @@
 """The short way to "all fine": a type's rules merged into a few exact comparisons.
 
-What it cannot tell to be fine goes the long way, which explains; it never says no itself.
+What it cannot tell to be fine goes the long way, which explains. It says no itself only
+of an order's numbers, and leaves the words to the long way.
 """
 
 from __future__ import annotations
@@ -152,12 +153,17 @@ class Plan:
         )
 
     def judge(self, order: OrderRequest, path: Path) -> Verdict:
-        """Return the verdict on an order that does not pass, with reasons."""
-        case = Case(order, self.kind, path.state)
+        """Return the verdict on an order that does not pass."""
         if path.verdict is None or not self._has_its_fields(order):
-            return self._families.verdict(case)
-        # standing rules were judged for the path: it has a verdict
-        return self._families.verdict_on_numbers(case, self._numeric, path.verdict.not_judged)
+            return self._families.verdict(Case(order, self.kind, path.state))
+        # its fields are the usual ones and the standing rules are kept, as the path has a
+        # verdict: so it is a number that did not pass, and which may be told when asked
+        return Verdict(
+            not_judged=path.verdict.not_judged,
+            explain=lambda: self._families.broken_of(
+                Case(order, self.kind, path.state), self._numeric
+            ),
+        )
 
     def _has_its_fields(self, order: OrderRequest) -> bool:
         quantity, price, stop = order.quantity, order.price, order.stop_price
