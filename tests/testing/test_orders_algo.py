@@ -72,6 +72,8 @@ async def test_conditional_order_is_taken_found_and_cancelled() -> None:
         ({"quantity": None}, -1102),
         ({"closePosition": "true"}, -4137),
         ({"price": "44000"}, -1106),
+        ({"type": "STOP", "price": "40000"}, -4184),
+        ({"type": "STOP", "side": "BUY", "triggerPrice": "50000", "price": "53000"}, -4183),
         ({"type": "STOP"}, -1102),
         ({"clientAlgoId": "x" * 37}, -4015),
         ({"clientAlgoId": "stop"}, -4116),
@@ -84,6 +86,16 @@ async def test_conditional_order_that_is_wrong_is_refused(
         await place(client, clientAlgoId="stop")
         assert (await place(client, **params)).code == code
         assert len(client.venue.orders()) == 1
+
+
+async def test_conditional_orders_are_cancelled_all_at_once() -> None:
+    async with trading("futures") as client:
+        await place(client)
+        # far from the price, near to its trigger
+        assert (await place(client, type="STOP", triggerPrice="40000", price="39000")).status == 200
+        gone = await client.send("DELETE", "algoOpenOrders", symbol="BTCUSDT")
+        assert [one.status for one in client.venue.orders()] == ["CANCELED"] * 2
+    assert gone.body == {"code": "200", "msg": "The operation of cancel all open order is done."}
 
 
 async def test_conditional_order_is_not_found_by_another_id() -> None:
@@ -106,6 +118,8 @@ async def test_conditional_order_triggers_into_a_market_order() -> None:
         algo = (await client.send("GET", "algoOrder", clientAlgoId="stop")).body
         order = await client.send("GET", "order", symbol="BTCUSDT", orderId=algo["actualOrderId"])
         positions = await client.send("GET", "/fapi/v3/positionRisk")
+        names = [one.client_id for one in client.venue.orders()]
+    assert names == ["standin-1", "stop", "standin-3"]
     assert algo["algoStatus"] == "FINISHED"
     assert START < algo["triggerTime"] == order.body["time"]
     assert (order.body["status"], order.body["type"]) == ("FILLED", "MARKET")

@@ -202,6 +202,7 @@ class Engine:
         child = attrs.evolve(
             order,
             id=0,
+            client_id="",
             type="LIMIT" if order.price else "MARKET",
             stop_price=ZERO,
             time_ms=at_ms,
@@ -292,9 +293,8 @@ class Engine:
         averages = {n: self.prices.average(instrument, n, now_ms) for n in minutes}
         base, funds = instrument.base, trader.funds
         owned = funds.free.get(base, ZERO) + funds.locked.get(base, ZERO)
-        best = self._book(instrument, now_ms).price(order)
         opened = trader.orders.open(order.symbol)
-        check_spot(row, order, SpotReference(averages, best, opened, owned))
+        check_spot(row, order, SpotReference(averages, opened, owned))
 
     def _check_futures(
         self, trader: Trader, order: Order, row: Row, instrument: Instrument, now_ms: int

@@ -216,7 +216,9 @@ class FrontDesk:
 async def _read(request: web.Request) -> Call:
     body = await request.read() if request.can_read_body else b""
     key = request.headers.get("X-MBX-APIKEY")
-    return Call.read(request.method, request.raw_path, body.decode(errors="replace"), key)
+    query = request.raw_path.partition("?")[2]  # as sent: the parsed one has other escapes
+    text = body.decode(errors="replace")
+    return Call.read(request.method, request.path, query, text, key)
 
 
 def _refusal_answer(refusal: Refusal) -> Answer:
