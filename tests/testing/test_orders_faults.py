@@ -228,6 +228,14 @@ async def test_invisible_order_may_be_answered() -> None:
         assert (await query(client)).code == -2013
 
 
+async def test_invisible_order_does_not_hide_an_older_one_of_its_id() -> None:
+    faults = with_fault("spot", None, OrderFault.invisible(3.0))
+    async with trading(clock=ManualClock(START), faults=faults) as client:
+        await client.send("POST", "order", **market(newClientOrderId="a"))
+        await client.send("POST", "order", **market(newClientOrderId="a"))
+        assert (await query(client)).body["orderId"] == 1
+
+
 async def test_filter_change_strikes_the_request_and_stays() -> None:
     change = OrderFault.filter_change({"LOT_SIZE": {"minQty": "0.02"}})
     async with trading(faults=with_fault("spot", None, change)) as client:

@@ -220,6 +220,7 @@ async def test_futures_percent_price_names_the_bound() -> None:
 
 async def test_change_of_a_filter_is_in_exchange_info() -> None:
     async with trading(symbols=["BTCUSDT"]) as client:
+        client.venue.change_symbol("BTCUSDT", filters={"PRICE_FILTER": {"minPrice": "0.50"}})
         client.venue.change_symbol("BTCUSDT", filters={"PRICE_FILTER": {"tickSize": "0.10"}})
         client.venue.change_symbol("BTCUSDT", filters={"ICEBERG_PARTS": None})
         info = await client.raw("GET", "exchangeInfo", key=None)
@@ -227,7 +228,7 @@ async def test_change_of_a_filter_is_in_exchange_info() -> None:
     filters = {row["filterType"]: row for row in info.body["symbols"][0]["filters"]}
     assert filters["PRICE_FILTER"] == {
         "filterType": "PRICE_FILTER",
-        "minPrice": "0.01000000",
+        "minPrice": "0.50",
         "maxPrice": "1000000.00000000",
         "tickSize": "0.10",
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from signed import START, Trading, limit, market, trading
 
-from velas.testing import Instrument, ManualClock
+from velas.testing import Account, Instrument, ManualClock
 
 MARKETS = pytest.mark.parametrize("venue", ["spot", "futures"])
 MINUTE = 60_000
@@ -96,10 +96,14 @@ async def test_resting_order_fills_when_the_path_reaches_it(venue: Any, side: st
             edge = max(prices)
             price, second = edge, prices.index(edge)
         await client.place(side=side, price=price, newClientOrderId="a")
+        beyond = price - tick if side == "BUY" else price + tick
+        await client.place(side=side, price=beyond, newClientOrderId="never")
         clock.advance(second - 31)
         before = client.venue.orders()[0].status
         clock.advance(32)
         after = (await client.send("GET", "order", symbol="BTCUSDT", orderId=1)).body
+        clock.advance(180 * 60 - second - 1)
+        assert client.venue.orders()[1].status == "NEW"
     assert (before, after["status"]) == ("NEW", "FILLED")
     paid = Decimal(after["cummulativeQuoteQty" if venue == "spot" else "cumQuote"])
     assert paid == price * Decimal("0.01")
@@ -111,14 +115,15 @@ async def test_time_of_a_fill_does_not_depend_on_who_asks_when() -> None:
     for steps in (1, 7, 300):
         clock = ManualClock(START)
         async with trading(clock=clock) as client:
-            await client.place(price=min(path(client, 60)) + 5)
+            await client.place(price=min(path(client, 180)) + 5)
             for _ in range(steps):
-                clock.advance(3600 / steps)
+                clock.advance(180 * 60 / steps)
                 client.venue.orders()
             body = (await client.send("GET", "order", symbol="BTCUSDT", orderId=1)).body
             times.add((body["status"], body["updateTime"]))
     assert len(times) == 1
-    assert times.pop()[0] == "FILLED"
+    status, time_ms = times.pop()
+    assert (status, time_ms > START) == ("FILLED", True)
 
 
 async def test_spot_quote_quantity_buys_whole_steps_for_no_more() -> None:
@@ -175,10 +180,62 @@ async def test_spot_stop_limit_rests_after_its_trigger() -> None:
 async def test_resting_order_does_not_fill_while_trading_is_halted() -> None:
     clock = ManualClock(START)
     async with trading(clock=clock) as client:
-        await client.place(price=min(path(client, 60)) + 1)
+        prices = path(client, 180)
+        lowest = prices.index(min(prices))
+        await client.place(price=min(prices) + Decimal("0.01"))
+        clock.advance(lowest - 60)
         client.venue.change_symbol("BTCUSDT", status="HALT")
-        clock.advance(3600)
+        clock.advance(120)
+        client.venue.change_symbol("BTCUSDT", status="TRADING")
+        # nothing traded at the lowest price
         assert client.venue.orders()[0].status == "NEW"
+
+
+async def test_what_happened_before_a_change_of_rules_stays() -> None:
+    clock = ManualClock(START)
+    async with trading(clock=clock) as client:
+        await client.place(price=min(path(client, 180)) + 1)
+        clock.advance(180 * 60)
+        client.venue.change_symbol("BTCUSDT", status="HALT")
+        assert client.venue.orders()[0].status == "FILLED"
+
+
+async def test_spot_stop_that_cannot_be_paid_for_expires() -> None:
+    clock = ManualClock(START)
+    async with trading(clock=clock) as client:
+        stop = max(path(client, 180))
+        # what it costs at the stop is there, a tick more is not
+        balances = {"USDT": stop * Decimal("0.01")}
+        account = Account(balances=balances)
+    async with trading(clock=clock, accounts=[account]) as client:
+        params = {"type": "STOP_LOSS", "timeInForce": None, "price": None}
+        assert (await client.place(**params, stopPrice=stop)).status == 200
+        clock.advance(180 * 60)
+        assert client.venue.orders()[0].status == "EXPIRED"
+        free = (await client.send("GET", "account")).body["balances"][0]
+    assert (Decimal(free["free"]), Decimal(free["locked"])) == (balances["USDT"], 0)
+
+
+async def test_spot_stop_limit_of_the_moment_expires_when_it_does_not_cross() -> None:
+    clock = ManualClock(START)
+    async with trading(clock=clock) as client:
+        lowest = min(path(client, 180))
+        await client.place(
+            type="STOP_LOSS_LIMIT", side="SELL", stopPrice=lowest, price="48000", timeInForce="IOC"
+        )
+        clock.advance(180 * 60)
+        assert client.venue.orders()[0].status == "EXPIRED"
+
+
+async def test_spot_trailing_stop_is_taken_and_never_triggers() -> None:
+    clock = ManualClock(START)
+    async with trading(clock=clock) as client:
+        await client.place(
+            type="STOP_LOSS", side="SELL", timeInForce=None, price=None, trailingDelta="10"
+        )
+        clock.advance(180 * 60)
+        (row,) = (await client.send("GET", "openOrders")).body
+    assert (row["status"], row["trailingDelta"]) == ("NEW", 10)
 
 
 async def test_futures_order_good_till_a_date_expires() -> None:

@@ -183,6 +183,7 @@ class FrontDesk:
     def _change(self, call: Call, fault: OrderFault) -> None:
         symbol = call.params.get("symbol", "")
         if symbol in self._rest.listing.instruments:
+            self._orders.settle(self._venue.now_ms())  # what happened before has the old rules
             self._rest.listing.change(symbol, fault.filters, fault.fields)
 
     def _delay(self, call: Call, delay_ms: int) -> None:
