@@ -295,6 +295,16 @@ async def test_cancel_may_be_done_without_an_answer() -> None:
         assert (await query(client)).body["status"] == "CANCELED"
 
 
+@pytest.mark.parametrize(
+    "fault", [OrderFault.late(1.0), OrderFault.invisible(1.0), OrderFault.filter_change({})]
+)
+async def test_order_fault_on_a_public_path_has_nothing_to_do(fault: OrderFault) -> None:
+    async with trading(faults=FaultPlan.script([fault])) as client:
+        reply = await client.raw("GET", "time", key=None)
+        assert reply.code in (None, -1007)
+        assert client.venue.orders() == []
+
+
 def test_random_meets_every_kind_of_the_order_rates() -> None:
     plan = FaultPlan.random(7, rates=ORDER_RATES)
     faults = [plan.take(NEW_ORDER["spot"], str(number)) for number in range(5_000)]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 from signed import START, Trading, limit, market, trading
 
-from velas.testing import Account, Instrument, ManualClock
+from velas.testing import Account, GeneratedCandles, Instrument, ManualClock
+from velas.testing.venue.pricing import Prices
+from velas.testing.venue.quotes import Quotes
 
 MARKETS = pytest.mark.parametrize("venue", ["spot", "futures"])
 MINUTE = 60_000
@@ -126,6 +129,19 @@ async def test_time_of_a_fill_does_not_depend_on_who_asks_when() -> None:
     assert (status, time_ms > START) == ("FILLED", True)
 
 
+def test_first_time_a_level_is_reached_is_exact_to_the_millisecond() -> None:
+    prices = Prices(Quotes(GeneratedCandles(), 1))
+    instrument = Instrument.make("BTCUSDT")
+
+    def reached(end_ms: int) -> int | None:
+        return prices.first_time(instrument, Fraction(46400), START, end_ms, above=False)
+
+    at_ms = reached(START + 180 * MINUTE)
+    assert at_ms is not None
+    assert at_ms % 30_000  # within a straight piece of the path
+    assert [reached(at_ms + more) for more in (-1, 0, 1, 20_000)] == [None, at_ms, at_ms, at_ms]
+
+
 async def test_spot_quote_quantity_buys_whole_steps_for_no_more() -> None:
     async with trading() as client:
         ask = Decimal((await client.ticker())["askPrice"])
@@ -214,6 +230,15 @@ async def test_spot_stop_that_cannot_be_paid_for_expires() -> None:
         assert client.venue.orders()[0].status == "EXPIRED"
         free = (await client.send("GET", "account")).body["balances"][0]
     assert (Decimal(free["free"]), Decimal(free["locked"])) == (balances["USDT"], 0)
+
+
+async def test_spot_stop_pays_with_what_was_locked_for_it() -> None:
+    clock = ManualClock(START)
+    async with trading(clock=clock) as client:
+        params = {"type": "STOP_LOSS", "side": "SELL", "timeInForce": None, "price": None}
+        await client.place(**params, stopPrice=min(path(client, 180)), quantity="2")
+        clock.advance(180 * 60)
+        assert client.venue.orders()[0].status == "FILLED"
 
 
 async def test_spot_stop_limit_of_the_moment_expires_when_it_does_not_cross() -> None:
