@@ -215,3 +215,5 @@ async def test_signing_client_that_hung_up_has_its_order_placed() -> None:
         assert client.venue.orders() == []
         clock.advance(2.0)
         assert [one.status for one in client.venue.orders()] == ["NEW"]
+    (record,) = client.venue.requests
+    assert (record.method, record.status, record.query["symbol"]) == ("POST", 0, "BTCUSDT")

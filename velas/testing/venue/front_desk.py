@@ -101,24 +101,28 @@ class FrontDesk:
         if fault is not None and refusal is None:
             refusal = self._refused_by(fault, now_ms)
         used = self._gate.window.used
-        answer = await self._answer(call, fault, refusal)
-        shown = used if cost.honest_header else cost.weight
-        headers = {**answer.headers, self._gate.window.header: str(shown)}
-        answer = attrs.evolve(answer, headers=headers)
-        status = answer.status
-        if fault is not None and fault.fate:
-            status = _NO_ANSWER
-        self.requests.append(
-            RequestRecord(
-                call.path, call.params, status, cost.weight, used, now_ms, fault, call.method
+        status = _NO_ANSWER
+        try:
+            answer = await self._answer(call, fault, refusal)
+            status = answer.status if fault is None or not fault.fate else _NO_ANSWER
+        finally:  # also of a client that did not wait
+            self.requests.append(
+                RequestRecord(
+                    call.path, call.params, status, cost.weight, used, now_ms, fault, call.method
+                )
             )
-        )
-        late = fault.seconds or 0.0 if fault is not None and fault.kind == "latency" else 0.0
-        if not self._is_signed(call):
-            late += self._venue.latency_s
-        if late > 0:
-            await self._venue.clock.sleep(late)
+        shown = str(used if cost.honest_header else cost.weight)
+        headers = {**answer.headers, self._gate.window.header: shown}
+        await self._delay_answer(call, fault)
+        answer = attrs.evolve(answer, headers=headers)
         return await deliver(request, answer, fault, self.closing, gzip=self._gzip)
+
+    async def _delay_answer(self, call: Call, fault: Fault | None) -> None:
+        late_s = fault.seconds or 0.0 if fault is not None and fault.kind == "latency" else 0.0
+        if not self._is_signed(call):
+            late_s += self._venue.latency_s
+        if late_s > 0:
+            await self._venue.clock.sleep(late_s)
 
     def _is_signed(self, call: Call) -> bool:
         return self._orders.serves(call.method, call.path)
@@ -161,7 +165,7 @@ class FrontDesk:
             self._change(call, fault)
         hidden_ms = round((fault.seconds or 0.0) * 1000) if fault.kind == "invisible" else 0
         if fault.kind == "late":
-            self._delay(call, round((fault.seconds or 0.0) * 1000))
+            self._receive_later(call, round((fault.seconds or 0.0) * 1000))
         elif fault.accepted:
             answer = await self._true_answer(call, hidden_ms)
             if fault.kind in ("invisible", "filter_change") and fault.then == "answer":
@@ -186,7 +190,7 @@ class FrontDesk:
             self._orders.settle(self._venue.now_ms())  # what happened before has the old rules
             self._rest.listing.change(symbol, fault.filters, fault.fields)
 
-    def _delay(self, call: Call, delay_ms: int) -> None:
+    def _receive_later(self, call: Call, delay_ms: int) -> None:
         if self._is_signed(call):
             self._orders.receive(call, self._venue.now_ms(), delay_ms=delay_ms)
 
