@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from typing import Any
 
@@ -213,3 +214,66 @@ async def test_spot_order_counts_can_be_asked_for() -> None:
         ("SECOND", 100, 1),
         ("DAY", 200_000, 1),
     ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_spot_balances_are_always_explained_by_the_orders(seed: int) -> None:
+    clock = ManualClock(START)
+    draw = random.Random(seed)
+    async with trading(clock=clock) as client:
+        for _ in range(60):
+            clock.advance(draw.uniform(0, 900))
+            bid = Decimal((await client.ticker())["bidPrice"])
+            price = (bid * Decimal(draw.uniform(0.995, 1.005))).quantize(CENT)
+            side, quantity = draw.choice(("BUY", "SELL")), f"{draw.uniform(0.001, 0.3):.5f}"
+            stop = {"type": "STOP_LOSS_LIMIT", "stopPrice": (price * 2 - bid)}
+            kind = draw.choice(({}, {}, {"timeInForce": "IOC"}, stop))
+            await client.place(side=side, quantity=quantity, price=price, **kind)
+            if draw.random() < 0.2:
+                await client.send("DELETE", "openOrders", symbol="BTCUSDT")
+        orders = (await client.send("GET", "allOrders", symbol="BTCUSDT")).body
+        found = await balances(client)
+    assert {one["status"] for one in orders} >= {"FILLED", "CANCELED"}
+    sign = {"BUY": 1, "SELL": -1}
+    bought = sum(sign[one["side"]] * Decimal(one["executedQty"]) for one in orders)
+    paid = sum(sign[one["side"]] * Decimal(one["cummulativeQuoteQty"]) for one in orders)
+    opened = [one for one in orders if one["status"] == "NEW"]
+    held = {
+        "BTC": sum(Decimal(one["origQty"]) for one in opened if one["side"] == "SELL"),
+        "USDT": sum(
+            Decimal(one["origQty"]) * Decimal(one["price"])
+            for one in opened
+            if one["side"] == "BUY"
+        ),
+    }
+    assert {asset: found[asset][1] for asset in held} == held
+    assert sum(found["BTC"]) == 2 + bought
+    assert sum(found["USDT"]) == 100_000 - paid
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_futures_wallet_is_always_explained_by_the_orders(seed: int) -> None:
+    clock = ManualClock(START)
+    draw = random.Random(seed)
+    async with trading("futures", clock=clock) as client:
+        for _ in range(60):
+            clock.advance(draw.uniform(0, 900))
+            bid = Decimal((await client.ticker())["bidPrice"])
+            price = (bid * Decimal(draw.uniform(0.997, 1.003))).quantize(Decimal("0.1"))
+            reduce_only = draw.choice(("true", "false", "false"))
+            quantity = f"{draw.uniform(0.003, 0.3):.3f}"
+            side = draw.choice(("BUY", "SELL"))
+            await client.place(side=side, quantity=quantity, price=price, reduceOnly=reduce_only)
+        await client.send("DELETE", "allOpenOrders", symbol="BTCUSDT")
+        orders = (await client.send("GET", "allOrders", symbol="BTCUSDT")).body
+        row = await position(client)
+        wallet = Decimal((await client.send("GET", "/fapi/v2/balance")).body[0]["balance"])
+        account = (await client.send("GET", "/fapi/v3/account")).body
+    sign = {"BUY": 1, "SELL": -1}
+    amount = sum(sign[one["side"]] * Decimal(one["executedQty"]) for one in orders)
+    paid = sum(sign[one["side"]] * Decimal(one["cumQuote"]) for one in orders)
+    assert Decimal(row["positionAmt"]) == amount
+    # what was paid is in the position at its entry price, or realised
+    worth = amount * Decimal(row["entryPrice"])
+    assert wallet == pytest.approx(100_000 - paid + worth, abs=Decimal("0.0001"))
+    assert account["totalOpenOrderInitialMargin"] == "0.00000000"
