@@ -42,11 +42,13 @@ class Told:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def error(self, error: BaseException) -> None:
-        while error is not None:
+    def error(self, error: BaseException | None) -> None:
+        seen: set[int] = set()
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
             self.texts += [str(error), repr(error), repr(error.args), repr(vars(error))]
             self.texts += traceback.format_exception(error)
-            error = error.__cause__ or error.__context__  # type: ignore[assignment]
+            error = error.__cause__ or error.__context__
 
     def objects(self) -> None:
         """The repr of everything of ours that is alive."""
@@ -65,13 +67,25 @@ class Told:
                 assert secret not in text, text[:300]
 
 
+class _Keeper(logging.Handler):
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__(logging.DEBUG)
+        self.texts = texts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts += [record.getMessage(), repr(vars(record))]
+
+
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture) -> Iterator[Told]:
     found = Told()
-    with caplog.at_level(logging.DEBUG):
-        yield found
-    found.texts += [record.getMessage() for record in caplog.records]
-    found.texts += [repr(record.__dict__) for record in caplog.records]
+    keeper, root = _Keeper(found.texts), logging.getLogger()
+    root.addHandler(keeper)
+    try:
+        with caplog.at_level(logging.DEBUG):
+            yield found
+    finally:
+        root.removeHandler(keeper)
     assert any("HTTP 200" in text for text in found.texts), "nothing was logged at all"
     found.check(KEY, SECRET)
 
