@@ -102,7 +102,7 @@ async def test_gateway_error_is_either(accepted: bool, status: int) -> None:
     async with trading(faults=faults) as client:
         reply = await client.place()
         assert reply.status == status
-        assert isinstance(reply.body, str) == (status in (502, 504))
+        assert isinstance(reply.body, str)  # a page, not the venue's words
         assert len(client.venue.orders()) == accepted
 
 

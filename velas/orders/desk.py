@@ -127,6 +127,22 @@ class OrderDesk:
         found = await self._journal.find(key)
         return None if found is None else found.state
 
+    async def look_up(self, key: str) -> Intent | None:
+        """Return an intent with its order as it is now, settled first if need be.
+
+        Raises:
+            OrderUnknown: its order may exist, and the venue cannot be asked now.
+        """
+        if await self._journal.find(key) is None:
+            return None
+        async with self._alone(key):
+            intent = await self._journal.get(key)
+            if intent.state == "sent":
+                return await self._settler.settle(intent)
+            if intent.state == "placed":
+                return attrs.evolve(intent, order=await self._as_it_is(intent))
+            return intent
+
     async def named(self, order: Order) -> Order:
         """Return an order with the key of its intent, if it was placed here."""
         return await self._journal.named(order)

@@ -196,7 +196,8 @@ def _check_same(found: Intent, request: OrderRequest, client_id: str) -> None:
     if found.request != request or found.client_id != client_id:
         raise ConfigError(
             f"intent {found.key!r} is another order's: {_said(found.request)}, not "
-            f"{_said(request)}; every order needs an intent key of its own"
+            f"{_said(request)}; every order needs an intent key of its own, and fetch_intent says "
+            "what became of this one"
         )
 
 

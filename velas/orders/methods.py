@@ -80,6 +80,17 @@ class OrderMethods:
         """
         return await self._orders("recover_orders").recover()
 
+    async def fetch_intent(self, intent: str) -> Intent | None:
+        """Return where an intent stands, None if there never was one of that key.
+
+        A placed one has its order as it is now. For a bot that has been restarted and
+        would ask for something else today, such as another price.
+
+        Raises:
+            OrderUnknown: its order may exist, and the venue gives no answer.
+        """
+        return await self._orders("fetch_intent").look_up(intent)
+
     async def market_state(self, symbol: str) -> MarketState:
         """Return the prices that the market's order rules refer to."""
         return await self._orders("market_state").state(symbol)

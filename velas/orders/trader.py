@@ -134,6 +134,10 @@ class Trader:
         """Settle every intent whose fate is open; sends nothing."""
         return await self._the_desk().recover()
 
+    async def look_up(self, intent: str) -> Intent | None:
+        """Return where an intent stands, with its order as it is now."""
+        return await self._the_desk().look_up(intent)
+
     async def state(self, symbol: str) -> MarketState:
         """Return the prices that the market's rules refer to."""
         return await self._venue.market_state(await self._exchange.market(symbol))
