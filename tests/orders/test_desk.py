@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 import pytest
+from order_sim import START_MS, sim_loop
 
-from tests.support.order_sim import START_MS, sim_loop
 from velas import errors
 from velas.ledger import Ledger
 from velas.order_models import Order, OrderRequest

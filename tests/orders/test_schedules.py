@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from order_sim import Outcome, Schedule, sim_loop
 
-from tests.support.order_sim import Outcome, Schedule, sim_loop
 from velas import errors
 from velas.order_models import Order
 from velas.orders import OrderDesk, Patience, desk, journal, settling

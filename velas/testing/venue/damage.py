@@ -45,9 +45,13 @@ def faulty_status(fault: Fault) -> tuple[int, bytes, str] | None:
     return None
 
 
-def failed_gateway(status: int) -> Answer:
-    """Return what is answered with HTTP 500, 502, 503 or 504 and no further explanation."""
-    if status in (502, 504):
+def failed_gateway(status: int, *, in_words: bool = True) -> Answer:
+    """Return what is answered with HTTP 500, 502, 503 or 504 and no further explanation.
+
+    `in_words` False is a page of whatever stands in front of the venue: the venue's own
+    words would tell what became of an order.
+    """
+    if status in (502, 504) or not in_words:
         return Answer(status, _HTML % (status, status), {}, "text/html")
     text = (
         "Service Unavailable."

@@ -175,7 +175,7 @@ class FrontDesk:
         if fault.then == "timeout":
             return self._error(OrderFault.backend_timeout(accepted=fault.accepted))
         if not fault.code:  # also of a broken connection, where nobody sees it
-            return failed_gateway(fault.status or 500)
+            return failed_gateway(fault.status or 500, in_words=False)
         status = fault.status or (504 if spot else 408)
         wait_s = None if fault.seconds is None else math.ceil(fault.seconds)
         return refused(Refused(fault.code, fault.message, status=status, retry_after_s=wait_s))

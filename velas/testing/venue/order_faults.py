@@ -92,7 +92,7 @@ class OrderFault(Fault):
 
     @classmethod
     def gateway(cls, status: int = 502, *, accepted: bool) -> OrderFault:
-        """Answer HTTP 500, 502, 503 or 504 without the venue's words for it (HTML or -1001)."""
+        """Answer HTTP 500, 502, 503 or 504 with a page that says nothing of the order."""
         if status not in SERVER_ERRORS:
             raise ConfigError(f"status {status!r}: choose one of {SERVER_ERRORS}")
         return cls(_error(accepted), status=status)
