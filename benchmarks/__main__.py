@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import backtrader, download, live, store
+from benchmarks import backtrader, download, live, orders, store
 
 __all__ = ["main"]
 
@@ -17,6 +17,8 @@ def main() -> None:
     download.main(["--budget"])
     print("\nstore\n")
     store.main([])
+    print("\norders\n")
+    orders.main([])
     print("\nlive")
     live.main([])
     print("\nbacktrader\n")

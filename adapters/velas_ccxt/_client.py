@@ -19,7 +19,7 @@ from ccxt.base.errors import BaseError
 from velas.clock import Clock
 from velas.credentials import Credentials
 from velas.errors import BadResponse
-from velas_ccxt._errors import Reply, translate
+from velas_ccxt._errors import Reply, clean, translate
 
 __all__ = ["CcxtClient"]
 
@@ -145,17 +145,18 @@ class CcxtClient:
         try:
             return await request(*args, **kwargs)
         except BaseError as error:
-            # the ccxt error is not chained: its text has the whole address, signature included
             known = translate(error, reply, venue=self._venue, now_ms=self._clock.now_ms())
-            _log.debug("%s: %s", self._venue, type(known).__name__)
-            raise known from None
         except Exception as error:
             # ccxt's parsers assume the documented shape
-            raise BadResponse(
-                f"{self._venue}: ccxt cannot read the reply: {type(error).__name__} {error}"
-            ) from error
+            text = clean(f"ccxt cannot read the reply: {type(error).__name__} {error}")
+            known = BadResponse(f"{self._venue}: {text}")
+            known.__cause__ = error if reply.status else None
         finally:
             _reply.reset(token)
+        _log.debug("%s: %s", self._venue, type(known).__name__)
+        # raised out here, so that the ccxt error is not even its context: that one's text has
+        # the whole address, signature included
+        raise known
 
     @contextmanager
     def named(self) -> Iterator[None]:

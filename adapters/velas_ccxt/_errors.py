@@ -12,7 +12,7 @@ import attrs
 
 from velas import errors
 
-__all__ = ["TABLE", "Reply", "translate"]
+__all__ = ["TABLE", "Reply", "clean", "translate"]
 
 ErrorType = type[errors.VelasError]
 
@@ -135,7 +135,7 @@ def translate(error: Exception, reply: Reply, *, venue: str, now_ms: int) -> err
     if reply.status < 400 and reply.document is None:
         code, text = None, _cause(error)
     status = f"HTTP {reply.status} " if reply.status else ""
-    message = f"{venue}: {status}{'' if code is None else f'{code} '}{_clean(text)}".rstrip()
+    message = f"{venue}: {status}{'' if code is None else f'{code} '}{clean(text)}".rstrip()
     kind = _kind(error, reply.status, code)
     banned = _BANNED_UNTIL.search(reply.body)
     if kind is errors.Banned or (kind is errors.RateLimited and banned):
@@ -186,6 +186,7 @@ def _cause(error: BaseException) -> str:
     return f"{type(cause).__name__} {cause}"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Return a text on one line, short, without query strings, keys and signatures."""
     shown = _SECRET.sub(r"\1***", _QUERY.sub(r"\1", " ".join(text.split())))
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

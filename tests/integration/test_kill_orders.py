@@ -52,7 +52,7 @@ def killed_orders(
                 target=order_victim.place, args=(venue.rest_url, folder, log, requests, exchange)
             )
             child.start()
-            child.join(timeout=None if at == kills else rng.uniform(0.1, 1.0))
+            child.join(timeout=None if at == kills else rng.uniform(0.05, 0.6))
             child.kill()
             child.join()
             code = child.exitcode

@@ -21,7 +21,7 @@ START = 1_790_000_040_000
 
 @attrs.frozen
 class Reply:
-    """What came back."""
+    """What came back; a body that is not JSON is a text."""
 
     status: int
     headers: dict[str, str]
@@ -71,7 +71,10 @@ class Trading:
         path = path if path.startswith("/") else f"{self.base}/{path}"
         url = URL(self.venue.rest_url + path, encoded=True)
         async with self.session.request(method, url, data=data, headers=headers) as answer:
-            return Reply(answer.status, dict(answer.headers), orjson.loads(await answer.read()))
+            body = await answer.read()
+            is_json = answer.content_type == "application/json"
+            document = orjson.loads(body) if is_json else body.decode()
+            return Reply(answer.status, dict(answer.headers), document)
 
     async def place(self, **params: Any) -> Reply:
         """Place a limit order far from the price, unless said otherwise."""

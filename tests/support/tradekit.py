@@ -15,7 +15,7 @@ from velas.testing.venue import STAND_IN_KEY, STAND_IN_SECRET
 from velas.testing.venue.faults import Fault, FaultPlan
 from velas_ccxt import BinanceFutures, BinanceSpot
 
-__all__ = ["KEYS", "PLACE", "bot", "limit_order", "scripted", "venue_of"]
+__all__ = ["CLASSES", "KEYS", "PLACE", "bot", "limit_order", "scripted", "venue_of"]
 
 KEYS = Credentials(api_key=STAND_IN_KEY, api_secret=STAND_IN_SECRET)
 CLASSES: dict[str, type[BinanceSpot] | type[BinanceFutures]] = {

@@ -30,11 +30,25 @@ MANY = "[" + ",".join(['"A"'] * 30) + "]"
         (f"{K}/ticker/24hr", {"symbol": "A"}, 2),
         (f"{K}/ticker/24hr", {}, 80),
         (f"{K}/ticker/24hr", {"symbols": MANY}, 40),
+        (f"{K}/avgPrice", {"symbol": "A"}, 2),
+        (f"{K}/order", {"symbol": "A"}, 4),
+        (f"{K}/openOrders", {"symbol": "A"}, 6),
+        (f"{K}/openOrders", {}, 80),
+        (f"{K}/allOrders", {"symbol": "A"}, 20),
+        (f"{K}/account", {}, 20),
+        (f"{K}/rateLimit/order", {}, 40),
         ("/elsewhere", {}, 1),
     ],
 )
 def test_cost_spot_request_is_as_documented(path: str, params: dict[str, str], weight: int) -> None:
     assert cost_of("spot", path, params).weight == weight
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_cost_what_changes_an_order_is_one(method: str) -> None:
+    paths = (f"{K}/order", f"{K}/openOrders", f"{K}/order/test")
+    assert [cost_of("spot", path, {}, method).weight for path in paths] == [1, 1, 1]
+    assert cost_of("futures", f"{F}/order", {}, method).weight == 1
 
 
 @pytest.mark.parametrize(
@@ -51,6 +65,13 @@ def test_cost_futures_klines_goes_by_limit(limit: str | None, weight: int) -> No
     ("path", "params", "weight"),
     [
         (f"{F}/exchangeInfo", {}, 1),
+        (f"{F}/premiumIndex", {"symbol": "A"}, 1),
+        (f"{F}/premiumIndex", {}, 10),
+        (f"{F}/order", {"symbol": "A"}, 1),
+        (f"{F}/openOrders", {"symbol": "A"}, 1),
+        (f"{F}/openOrders", {}, 40),
+        ("/fapi/v3/balance", {}, 5),
+        ("/fapi/v2/positionRisk", {}, 5),
         (f"{F}/aggTrades", {}, 20),
         (f"{F}/trades", {}, 5),
         (f"{F}/depth", {}, 1),

@@ -29,27 +29,27 @@ _log = logging.getLogger(__name__)
 
 Reader = Callable[[Mapping[str, Any]], Rule | None]
 
-# filter: its field (Spot's name first), the count of MarketState, whom it counts
-COUNTED: Mapping[str, tuple[tuple[str, ...], str, Callable[[Case], bool]]] = {
+# filter: Spot's name of its field (Futures': limit), the count of MarketState, whom it counts
+COUNTED: Mapping[str, tuple[str, str, Callable[[Case], bool]]] = {
     "MAX_NUM_ORDERS": (
-        ("maxNumOrders", "limit"), "open_orders", lambda case: case.kind.rests,
+        "maxNumOrders", "open_orders", lambda case: case.kind.rests,
     ),
     "MAX_NUM_ALGO_ORDERS": (
-        ("maxNumAlgoOrders", "limit"), "open_algo_orders", lambda case: case.kind.conditional,
+        "maxNumAlgoOrders", "open_algo_orders", lambda case: case.kind.conditional,
     ),
     "MAX_NUM_ICEBERG_ORDERS": (
-        ("maxNumIcebergOrders", "limit"), "open_iceberg_orders",
+        "maxNumIcebergOrders", "open_iceberg_orders",
         lambda case: (case.order.iceberg_quantity or 0) > 0,
     ),
     "EXCHANGE_MAX_NUM_ORDERS": (
-        ("maxNumOrders", "limit"), "exchange_orders", lambda case: case.kind.rests,
+        "maxNumOrders", "exchange_orders", lambda case: case.kind.rests,
     ),
     "EXCHANGE_MAX_NUM_ALGO_ORDERS": (
-        ("maxNumAlgoOrders", "limit"), "exchange_algo_orders",
+        "maxNumAlgoOrders", "exchange_algo_orders",
         lambda case: case.kind.conditional,
     ),
     "EXCHANGE_MAX_NUM_ICEBERG_ORDERS": (
-        ("maxNumIcebergOrders", "limit"), "exchange_iceberg_orders",
+        "maxNumIcebergOrders", "exchange_iceberg_orders",
         lambda case: (case.order.iceberg_quantity or 0) > 0,
     ),
 }  # fmt: skip
@@ -66,7 +66,7 @@ def filter_rules(market: Market, readers: Mapping[str, Reader]) -> Iterator[Rule
             if rule is not None:
                 yield rule
         elif name in COUNTED:
-            yield count_rule(name, row)
+            yield count_rule(name, row, on_spot=market.type == "spot")
         elif name not in _OTHERS:
             _log_once(name, market.symbol)
             yield Unknown(name)
@@ -81,11 +81,11 @@ def _log_once(name: str, symbol: str) -> None:
         _log.warning("%s has the filter %s, which velas does not know", symbol, name)
 
 
-def count_rule(name: str, row: Mapping[str, Any]) -> Rule:
+def count_rule(name: str, row: Mapping[str, Any], *, on_spot: bool) -> Rule:
     """Return the rule of a filter that counts orders."""
-    names, known, counts = COUNTED[name]
+    own, known, counts = COUNTED[name]
     fields = Fields(row)
-    most = fields.number(*names)
+    most = fields.number(own, "limit") if on_spot else fields.number("limit", own)
     return Count(name, most, known, counts, missing=tuple(fields.missing))
 
 

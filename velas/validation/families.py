@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from fractions import Fraction
 
-from velas.validation.grid import Digits, Grid, Lattice, Span, Ties, intersection, nearest
-from velas.validation.numbers import decimal_of
+import attrs
+
+from velas.validation.grid import ANY, Digits, Grid, Lattice, Span, Ties, intersection, nearest
+from velas.validation.numbers import PLACES
 from velas.validation.rules import Case, Kind, Rule, RuleResult
 from velas.validation.verdict import NotJudged, Value, Verdict, Violation
 
 __all__ = ["Families"]
 
 _FREE_PLACES = 8  # decimals that are searched where no rule gives a step
-_MOST_PLACES = 40
+_WHOLE = Grid(1, 0, 0)
+_FREE = Grid(1, 0, _FREE_PLACES)
 
 
 class Families:
@@ -22,19 +24,15 @@ class Families:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
-        self._lattices: dict[tuple[str, str], Lattice | None] = {}
+        self._families: dict[str, tuple[Rule, ...]] = {}
+        self._lattices: dict[tuple[str, Kind], Lattice | None] = {}
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Yield what each rule says of a case, nearest legal values with the violations."""
+        near = _Nearest(self, case)
         for rule in self.rules:
             for row in rule.rows(case):
-                if row.ok is False and rule.curable(row):
-                    yield RuleResult(
-                        row.filter, row.field, row.value, row.rule, False,
-                        nearest=self.nearest(row.field, case),
-                    )  # fmt: skip
-                else:
-                    yield row
+                yield attrs.evolve(row, nearest=near.to(rule, row)) if row.ok is False else row
 
     def broken(self, case: Case) -> Iterator[RuleResult]:
         """Yield the rows of rules that a case breaks."""
@@ -42,15 +40,33 @@ class Families:
 
     def verdict(self, case: Case) -> Verdict:
         """Return all violations of a case, and what could not be judged."""
-        violations, unjudged = [], []
-        for row in self.rows(case):
-            if row.ok is None:
-                unjudged.append(row)
-            elif not row.ok:
-                violations.append(
-                    Violation(row.filter, row.field, row.value, row.rule, row.nearest)
-                )
-        return Verdict(tuple(violations), self.told(unjudged))
+        rows = self._notable(case, self.rules)
+        unjudged = [row for row, _ in rows if row.ok is None]
+        return Verdict(self._violations(case, rows), self.told(unjudged))
+
+    def broken_of(self, case: Case, rules: Iterable[Rule]) -> tuple[Violation, ...]:
+        """Return all violations where only `rules` are in doubt."""
+        return self._violations(case, self._notable(case, rules))
+
+    @staticmethod
+    def _notable(case: Case, rules: Iterable[Rule]) -> list[tuple[RuleResult, Rule]]:
+        return [
+            (row, rule)
+            for rule in rules
+            if not rule.is_fine(case)
+            for row in rule.rows(case)
+            if not row.ok
+        ]
+
+    def _violations(
+        self, case: Case, rows: Iterable[tuple[RuleResult, Rule]]
+    ) -> tuple[Violation, ...]:
+        near = _Nearest(self, case)
+        return tuple(
+            Violation(row.filter, row.field, row.value, row.rule, near.to(rule, row))
+            for row, rule in rows
+            if row.ok is False
+        )
 
     @staticmethod
     def told(rows: Iterable[RuleResult]) -> tuple[NotJudged, ...]:
@@ -65,37 +81,38 @@ class Families:
         span = self.span(field, case)
         if within is not None:
             span = span.within(within)
-        found = nearest(Fraction(asked), self.lattice(field, case), span, ties=ties)
+        found = nearest(Decimal(asked), self.lattice(field, case), span, ties=ties)
         if found is None:
             return None
-        return int(found) if isinstance(asked, int) else decimal_of(found)
+        return int(found) if isinstance(asked, int) else found
 
     def span(self, field: str, case: Case) -> Span:
         """Return the bounds of a field, given the other fields."""
-        span = Span()
-        for rule in self.rules:
+        span = ANY
+        for rule in self._about(field):
             span = span.within(rule.span(field, case))
         return span
+
+    def _about(self, field: str) -> tuple[Rule, ...]:
+        if field not in self._families:
+            self._families[field] = tuple(rule for rule in self.rules if rule.speaks_of(field))
+        return self._families[field]
 
     def lattice(self, field: str, case: Case) -> Lattice | None:
         """Return the legal values of a field, bounds apart; None if its grids never meet."""
         if field == "trailing_delta":
             return _WHOLE
-        grids = self.grids(field, case.kind)
-        if not grids:
-            return _free(field, case, self.rules)
-        key = (field, case.kind.name)
+        key = (field, case.kind)
         if key not in self._lattices:
-            self._lattices[key] = _common(grids)
-        return self._lattices[key]
+            grids = self.grids(*key)
+            self._lattices[key] = _common(grids) if grids else _FREE
+        found = self._lattices[key]
+        return _free(field, case, self._about(field)) if found is _FREE else found
 
     def grids(self, field: str, kind: Kind) -> list[Lattice]:
         """Return the grids that rules hold a field to."""
-        found = (rule.lattice(field, kind) for rule in self.rules)
+        found = (rule.lattice(field, kind) for rule in self._about(field))
         return [one for one in found if one is not None]
-
-
-_WHOLE = Grid(1, 0, 0)
 
 
 def _common(lattices: list[Lattice]) -> Lattice | None:
@@ -107,8 +124,25 @@ def _common(lattices: list[Lattice]) -> Lattice | None:
 
 
 def _free(field: str, case: Case, rules: Sequence[Rule]) -> Grid:
-    numbers = [getattr(case.order, field)]
+    asked = getattr(case.order, field)
+    numbers = [] if asked is None else [asked]
     for rule in rules:
         numbers += [bound for bound in rule.bounds(field, case) if bound.is_finite()]
     places = max((-int(number.as_tuple().exponent) for number in numbers), default=0)
-    return Grid(1, 0, min(_MOST_PLACES, max(_FREE_PLACES, places)))
+    return Grid(1, 0, min(PLACES, max(_FREE_PLACES, places)))
+
+
+class _Nearest:
+    """Nearest legal values of one case: rules of one field share one answer."""
+
+    def __init__(self, families: Families, case: Case) -> None:
+        self._families = families
+        self._case = case
+        self._found: dict[str, Value] = {}
+
+    def to(self, rule: Rule, row: RuleResult) -> Value:
+        if not rule.curable(row):
+            return None
+        if row.field not in self._found:
+            self._found[row.field] = self._families.nearest(row.field, self._case)
+        return self._found[row.field]

@@ -1,6 +1,7 @@
 """The short way to "all fine": a type's rules merged into a few exact comparisons.
 
-What it cannot tell to be fine goes the long way, which explains; it never says no itself.
+What it cannot tell to be fine goes the long way, which explains. It says no itself only
+of an order's numbers, and leaves the words to the long way.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from velas.validation.numbers import ENDLESS, FINEST, multiply, remainder
 from velas.validation.parameters import Parameters
 from velas.validation.rules import UNLIMITED, Case, Kind
 from velas.validation.standing_rules import ClientId
-from velas.validation.value_rules import Notional, PercentPrice, scaled
+from velas.validation.value_rules import GridRule, Notional, PercentPrice, PositionLimit, scaled
 from velas.validation.verdict import MarketState, Verdict
 
 __all__ = ["Path", "Plan", "state_of"]
 
 _STEPPED = ("price", "quantity", "stop_price")
+_NUMERIC = (GridRule, PercentPrice, Notional, PositionLimit)
 _ONE = Decimal(1)
 _NOTHING = object()
 
@@ -45,7 +47,15 @@ class Path:
     Without a verdict no order is known to be clean.
     """
 
-    __slots__ = ("price", "price_high", "price_low", "quantity_high", "reference", "verdict")
+    __slots__ = (
+        "_state",
+        "price",
+        "price_high",
+        "price_low",
+        "quantity_high",
+        "reference",
+        "verdict",
+    )
 
     def __init__(
         self,
@@ -56,10 +66,18 @@ class Path:
         quantity_high: Decimal = ENDLESS,
     ) -> None:
         self.reference = reference
+        self._state: MarketState | None = None
         self.verdict = verdict
         self.price = price
         self.price_low, self.price_high = price_bounds
         self.quantity_high = quantity_high
+
+    @property
+    def state(self) -> MarketState:
+        """What is known of the market, made when first asked for."""
+        if self._state is None:
+            self._state = state_of(self.reference)
+        return self._state
 
 
 class Plan:
@@ -134,6 +152,31 @@ class Plan:
             and self._is_usual(order)
         )
 
+    def judge(self, order: OrderRequest, path: Path) -> Verdict:
+        """Return the verdict on an order that does not pass."""
+        if path.verdict is None or not self._has_its_fields(order):
+            return self._families.verdict(Case(order, self.kind, path.state))
+        # its fields are the usual ones and the standing rules are kept, as the path has a
+        # verdict: so it is a number that did not pass, and which may be told when asked
+        return Verdict(
+            not_judged=path.verdict.not_judged,
+            explain=lambda: self._families.broken_of(
+                Case(order, self.kind, path.state), self._numeric
+            ),
+        )
+
+    def _has_its_fields(self, order: OrderRequest) -> bool:
+        quantity, price, stop = order.quantity, order.price, order.stop_price
+        return (
+            quantity is not None
+            and quantity > 0
+            and (price is not None) is self._priced
+            and (stop is not None) is self._stops
+            and (price is None or price > 0)
+            and (stop is None or stop > 0)
+            and self._is_usual(order)
+        )
+
     def _is_usual(self, order: OrderRequest) -> bool:
         return (
             order.quote_quantity is None
@@ -148,6 +191,7 @@ class Plan:
         )
 
     def _merge_shape(self) -> None:
+        self._numeric = [rule for rule in self._families.rules if isinstance(rule, _NUMERIC)]
         rules, may = self._families.rules, self.kind.may or ()
         self._sided = "position_side" in may
         times = [rule.times for rule in rules if isinstance(rule, Parameters)]

@@ -1,31 +1,38 @@
-"""Which values a field may have: grids of whole numbers, their intersection, the nearest."""
+"""Which values a field may have: grids, their intersection, the nearest value."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from fractions import Fraction
 from math import gcd
 from typing import Literal, Protocol
 
 import attrs
 
-from velas.validation.numbers import ENDLESS, NO_BOUND, decimal_of
+from velas.validation.numbers import (
+    ENDLESS,
+    FINEST,
+    LARGEST,
+    NO_BOUND,
+    PLACES,
+    add,
+    remainder,
+    subtract,
+    tidy,
+)
 
-__all__ = ["Digits", "Grid", "Lattice", "Span", "Ties", "intersection", "nearest"]
+__all__ = ["ANY", "Digits", "Grid", "Lattice", "Span", "Ties", "intersection", "nearest"]
 
 Ties = Literal["down", "up"]
-
-_SMALLEST = Fraction(1, 10**50)  # below every number that an order may hold
 
 
 class Lattice(Protocol):
     """The legal values of a field, bounds apart."""
 
-    def at_most(self, value: Fraction) -> Fraction | None:
+    def at_most(self, value: Decimal) -> Decimal | None:
         """Return the largest legal value that is not above `value`."""
 
-    def at_least(self, value: Fraction) -> Fraction | None:
+    def at_least(self, value: Decimal) -> Decimal | None:
         """Return the smallest legal value that is not below `value`."""
 
 
@@ -36,6 +43,12 @@ class Grid:
     step: int
     offset: int
     places: int
+    spacing: Decimal = attrs.field(init=False, eq=False, repr=False)
+    start: Decimal = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "spacing", _number(self.step, self.places))
+        object.__setattr__(self, "start", _number(self.offset, self.places))
 
     @classmethod
     def of(cls, step: Decimal, offset: Decimal = Decimal(0)) -> Grid:
@@ -43,11 +56,6 @@ class Grid:
         places = max(_places(step), _places(offset))
         size = _units(step, places)
         return cls(size, _units(offset, places) % size, places)
-
-    @property
-    def spacing(self) -> Decimal:
-        """How far apart its values are."""
-        return decimal_of(Fraction(self.step, 10**self.places))
 
     def at(self, places: int) -> Grid:
         """Return the same grid in finer units."""
@@ -60,15 +68,17 @@ class Grid:
         mine, theirs = self.at(places), other.at(places)
         return theirs.step % mine.step == 0 and (theirs.offset - mine.offset) % mine.step == 0
 
-    def at_most(self, value: Fraction) -> Fraction:
+    def at_most(self, value: Decimal) -> Decimal:
         """Return the largest value of the grid that is not above `value`."""
-        units = value.numerator * 10**self.places // value.denominator
-        return Fraction(units - (units - self.offset) % self.step, 10**self.places)
+        over = remainder(subtract(value, self.start), self.spacing)
+        below = subtract(value, over)
+        return below if over >= 0 else subtract(below, self.spacing)
 
-    def at_least(self, value: Fraction) -> Fraction:
+    def at_least(self, value: Decimal) -> Decimal:
         """Return the smallest value of the grid that is not below `value`."""
-        units = -(-value.numerator * 10**self.places // value.denominator)
-        return Fraction(units + (self.offset - units) % self.step, 10**self.places)
+        over = remainder(subtract(value, self.start), self.spacing)
+        below = subtract(value, over)
+        return below if over <= 0 else add(below, self.spacing)
 
 
 @attrs.frozen
@@ -77,26 +87,17 @@ class Digits:
 
     count: int
 
-    def at_most(self, value: Fraction) -> Fraction | None:
+    def at_most(self, value: Decimal) -> Decimal | None:
         """Return the largest such number that is not above `value`; none is below 0."""
-        if value <= 0:
-            return None
-        step = self._step(value)
-        return value // step * step
+        return self._grid(value).at_most(value) if value > 0 else None
 
-    def at_least(self, value: Fraction) -> Fraction | None:
+    def at_least(self, value: Decimal) -> Decimal | None:
         """Return the smallest such number that is not below a positive `value`."""
-        if value <= 0:
-            return None
-        step = self._step(value)
-        return -(-value // step) * step
+        # where it reaches the next power of ten, that is one as well
+        return self._grid(value).at_least(value) if value > 0 else None
 
-    def _step(self, value: Fraction) -> Fraction:
-        magnitude = len(str(value.numerator)) - len(str(value.denominator))
-        # the numbers of digits tell it but for one
-        if value < Fraction(10) ** magnitude:
-            magnitude -= 1
-        return Fraction(10) ** (magnitude - self.count + 1)
+    def _grid(self, value: Decimal) -> Grid:
+        return Grid.of(Decimal((0, (1,), max(-PLACES, value.adjusted() - self.count + 1))))
 
 
 def intersection(grids: Iterable[Grid]) -> Grid | None:
@@ -120,46 +121,42 @@ def intersection(grids: Iterable[Grid]) -> Grid | None:
 
 @attrs.frozen
 class Span:
-    """From `low` to `high`, both included; None is no bound."""
+    """From `low` to `high`, both included, either may be infinite."""
 
-    low: Fraction | None = None
-    high: Fraction | None = None
-
-    @classmethod
-    def of(cls, low: Decimal, high: Decimal) -> Span:
-        """Return the span between two numbers, which may be infinite."""
-        return cls(
-            None if low == NO_BOUND else Fraction(low), None if high == ENDLESS else Fraction(high)
-        )
+    low: Decimal = NO_BOUND
+    high: Decimal = ENDLESS
 
     def within(self, other: Span) -> Span:
         """Return what both have in common."""
-        lows = [bound for bound in (self.low, other.low) if bound is not None]
-        highs = [bound for bound in (self.high, other.high) if bound is not None]
-        return Span(max(lows, default=None), min(highs, default=None))
+        low = self.low if self.low >= other.low else other.low
+        return Span(low, self.high if self.high <= other.high else other.high)
+
+
+ANY = Span()
 
 
 def nearest(
-    asked: Fraction, lattice: Lattice | None, span: Span, *, ties: Ties = "down"
-) -> Fraction | None:
+    asked: Decimal, lattice: Lattice | None, span: Span, *, ties: Ties = "down"
+) -> Decimal | None:
     """Return the positive value of a lattice within a span that is nearest to `asked`.
 
     Of two equally near, the smaller (or with ties="up" the larger). None if there is none.
     """
-    low = _SMALLEST if span.low is None else max(span.low, _SMALLEST)
-    high = span.high
-    if lattice is None or (high is not None and high < low):
+    low, high = max(span.low, FINEST), min(span.high, LARGEST)
+    if lattice is None or high < low:
         return None
-    aim = max(asked, low) if high is None else min(max(asked, low), high)
+    aim = min(max(asked, low), high)
     below, above = lattice.at_most(aim), lattice.at_least(aim)
     if below is not None and below < low:
         below = None
-    if above is not None and high is not None and above > high:
+    if above is not None and above > high:
         above = None
     if below is None or above is None:
-        return above if below is None else below
-    down, up = abs(asked - below), abs(above - asked)
-    return below if down < up or (down == up and ties == "down") else above
+        found = above if below is None else below
+    else:
+        down, up = subtract(asked, below).copy_abs(), subtract(above, asked).copy_abs()
+        found = below if down < up or (down == up and ties == "down") else above
+    return None if found is None else tidy(found)
 
 
 def _places(number: Decimal) -> int:
@@ -169,4 +166,11 @@ def _places(number: Decimal) -> int:
 
 
 def _units(number: Decimal, places: int) -> int:
-    return int(Fraction(number) * 10**places)
+    sign, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    size = int("".join(map(str, digits)) + "0" * (exponent + places))
+    return -size if sign else size
+
+
+def _number(units: int, places: int) -> Decimal:
+    return tidy(Decimal((0, tuple(map(int, str(units))), -places)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import attrs
@@ -11,14 +10,16 @@ import attrs
 from velas.errors import OrderInvalid
 from velas.models import OrderRequest
 from velas.validation.families import Families
-from velas.validation.grid import Span, Ties
-from velas.validation.numbers import multiply
+from velas.validation.grid import ANY, Span, Ties
+from velas.validation.numbers import add, multiply, subtract
 from velas.validation.parameters import ADJUSTABLE
 from velas.validation.policy import Policy
 from velas.validation.rules import NUMBERS, Case
 from velas.validation.verdict import Value, Verdict, Violation, shown
 
 __all__ = ["normalized"]
+
+_ONE = Decimal(1)
 
 
 def normalized(families: Families, case: Case, verdict: Verdict, policy: Policy) -> OrderRequest:
@@ -59,27 +60,27 @@ class _Search:
         """Return which prices the policy allows: no worse than a share of the asked one."""
         asked, share = self.case.order.price, self._policy.worse_price
         if asked is None:
-            return Span()
+            return ANY
         if self.buys:
-            return Span(high=Fraction(asked) * (1 + Fraction(share)))
-        return Span(low=Fraction(asked) * (1 - Fraction(share)))
+            return Span(high=multiply(asked, add(_ONE, share)))
+        return Span(low=multiply(asked, subtract(_ONE, share)))
 
     def quantity_span(self, field: str) -> Span:
         """Return which quantities the policy allows."""
         asked = getattr(self.case.order, field)
         if asked is None:
-            return Span()
-        return Span(high=Fraction(asked) * (1 + Fraction(self._policy.larger_quantity)))
+            return ANY
+        return Span(high=multiply(asked, add(_ONE, self._policy.larger_quantity)))
 
     def iceberg_span(self) -> Span:
         """Return which visible parts there are: none is larger than the whole."""
         whole = self.case.order.quantity
-        return Span() if whole is None else Span(high=Fraction(whole))
+        return ANY if whole is None else Span(high=whole)
 
-    def move(self, field: str, allowed: Span | None = None, *, ties: Ties = "down") -> None:
+    def move(self, field: str, allowed: Span = ANY, *, ties: Ties = "down") -> None:
         """Move one field to the nearest legal value, if it has one and is not there yet."""
         asked = getattr(self.case.order, field)
-        if asked is None or self._is_legal(field):
+        if asked is None or (allowed.low <= asked <= allowed.high and self._is_legal(field)):
             return
         found = self._families.nearest(field, self.case, within=allowed, ties=ties)
         if found is None:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from decimal import (
     MAX_EMAX,
     MIN_EMIN,
+    ROUND_CEILING,
+    ROUND_FLOOR,
     Context,
     Decimal,
     DivisionByZero,
     Inexact,
     InvalidOperation,
 )
-from fractions import Fraction
 from typing import Any
 
 from velas.decimals import exact
@@ -21,12 +22,16 @@ from velas.errors import ConfigError
 __all__ = [
     "ENDLESS",
     "FINEST",
+    "LARGEST",
     "NO_BOUND",
+    "PLACES",
     "Fields",
-    "decimal_of",
+    "add",
+    "divide",
     "multiply",
     "remainder",
     "subtract",
+    "tidy",
 ]
 
 # the largest number of an order has 40 digits before and 40 after the point: a product of
@@ -34,33 +39,38 @@ __all__ = [
 _EXACT = Context(
     prec=400, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[InvalidOperation, DivisionByZero, Inexact]
 )
+_UP = Context(prec=400, rounding=ROUND_CEILING, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_DOWN = Context(prec=400, rounding=ROUND_FLOOR, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_BEYOND = Decimal("1E-60")
+_ONE = Decimal(1)
+add = _EXACT.add
 multiply = _EXACT.multiply
 remainder = _EXACT.remainder
 subtract = _EXACT.subtract
 
 ENDLESS = Decimal("Infinity")
-NO_BOUND = -ENDLESS
-FINEST = Decimal("1E-40")  # every number that an order may hold is a multiple of it
+NO_BOUND = Decimal("-Infinity")
+PLACES = 40  # the most decimals of a number that an order may hold
+FINEST = Decimal((0, (1,), -PLACES))
+LARGEST = Decimal((0, (9,) * (2 * PLACES), -PLACES))
 
 
-def decimal_of(value: Fraction) -> Decimal:
-    """Return a fraction whose decimals end as a Decimal, without empty decimals.
+def divide(number: Decimal, by: Decimal, *, up: bool) -> Decimal:
+    """Return a quotient, rounded up or down far behind the last digit an order can have.
 
-    Raises:
-        ValueError: its decimals never end.
+    A number of an order is above the quotient exactly if it is above what is returned.
     """
-    digits, base, places = value.numerator, value.denominator, 0
-    while base != 1:
-        if base % 10 == 0:
-            base //= 10
-        elif base % 2 == 0:
-            base, digits = base // 2, digits * 5
-        elif base % 5 == 0:
-            base, digits = base // 5, digits * 2
-        else:
-            raise ValueError(f"{value} has no end as a decimal number")
-        places += 1
-    return _EXACT.scaleb(Decimal(digits), -places)
+    if not number.is_finite():
+        return number
+    context = _UP if up else _DOWN
+    return context.quantize(context.divide(number, by), _BEYOND)
+
+
+def tidy(number: Decimal) -> Decimal:
+    """Return the same number without empty decimals, and without an exponent above 0."""
+    short = _EXACT.normalize(number)
+    exponent = short.as_tuple().exponent
+    return _EXACT.quantize(short, _ONE) if isinstance(exponent, int) and exponent > 0 else short
 
 
 class Fields:

@@ -98,7 +98,9 @@ GENERIC = _kinds(
 
 def given(order: OrderRequest) -> list[str]:
     """Return the names of the fields that an order has."""
-    return [name for name in FIELDS if getattr(order, name) not in (None, False)]
+    values = ((name, getattr(order, name)) for name in FIELDS)
+    # 0 is a value, if a wrong one
+    return [name for name, value in values if value is not None and value is not False]
 
 
 @attrs.frozen
@@ -128,6 +130,10 @@ class Parameters(Rule):
     def curable(self, row: RuleResult) -> bool:
         """Return whether a number can mend it: one out of its range."""
         return row.rule in (_ABOVE_ZERO, _CALLBACK_TEXT)
+
+    def speaks_of(self, field: str) -> bool:
+        """Return whether it is the callback rate."""
+        return field == ADJUSTABLE
 
     def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
         """Return what it allows of a field, whatever the others hold."""

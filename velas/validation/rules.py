@@ -12,7 +12,7 @@ from velas.validation.grid import Lattice, Span
 from velas.validation.numbers import ENDLESS, NO_BOUND
 from velas.validation.verdict import MarketState, Value
 
-__all__ = ["ANY", "FIELDS", "NUMBERS", "UNLIMITED", "Case", "Kind", "Price", "Rule", "RuleResult"]
+__all__ = ["FIELDS", "NUMBERS", "UNLIMITED", "Case", "Kind", "Price", "Rule", "RuleResult"]
 
 # what an order may hold beside symbol, side, type and its ids, in the order of telling
 FIELDS = (
@@ -30,7 +30,6 @@ FIELDS = (
 )
 NUMBERS = frozenset(FIELDS[:7])
 UNLIMITED = (NO_BOUND, ENDLESS)
-ANY = Span()
 
 
 @attrs.frozen
@@ -103,13 +102,21 @@ class Rule:
         """Judge a case: one row for each thing the rule asks; none if it does not apply."""
         raise NotImplementedError
 
+    def is_fine(self, case: Case) -> bool:
+        """Return True only if all rows of a case are fine: a short way past `rows`."""
+        return False
+
+    def speaks_of(self, field: str) -> bool:
+        """Return whether it may allow less of a field than all."""
+        return True
+
     def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
         """Return what it allows of a field whatever the other fields of the order hold."""
         return UNLIMITED
 
     def span(self, field: str, case: Case) -> Span:
         """Return what it allows of a field, given the other fields of the order."""
-        return Span.of(*self.bounds(field, case))
+        return Span(*self.bounds(field, case))
 
     def lattice(self, field: str, kind: Kind) -> Lattice | None:
         """Return the grid it holds a field to, if it does."""

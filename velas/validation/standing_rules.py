@@ -34,6 +34,10 @@ class Status(Rule):
     word: str | None  # the status that trades, None: the venue has no word for it
     standing = True
 
+    def speaks_of(self, field: str) -> bool:
+        """Return that it is no matter of numbers."""
+        return False
+
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
         status = self.market.status
@@ -45,19 +49,35 @@ class Status(Rule):
             text = "only an active market takes orders"
             yield self.judged("status", status, text, self.market.active)
 
+    def is_fine(self, case: Case) -> bool:
+        """Return True only if all rows of a case are fine."""
+        return self.market.status == self.word
+
 
 @attrs.frozen
 class OrderType(Rule):
     """The market lists its order types."""
 
     types: tuple[str, ...]
+    listed: frozenset[str] = attrs.field(
+        init=False,
+        repr=False,
+        default=attrs.Factory(lambda self: frozenset(map(str.lower, self.types)), takes_self=True),
+    )
     standing = True
+
+    def speaks_of(self, field: str) -> bool:
+        """Return that it is no matter of numbers."""
+        return False
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
-        text = f"this market takes {', '.join(self.types)}"
-        listed = {one.lower() for one in self.types}
-        yield self.judged("type", case.order.type, text, case.order.type in listed)
+        text = f"must be one of {', '.join(self.types)}"
+        yield self.judged("type", case.order.type, text, self.is_fine(case))
+
+    def is_fine(self, case: Case) -> bool:
+        """Return whether the type is listed."""
+        return case.order.type in self.listed
 
 
 @attrs.frozen
@@ -65,6 +85,14 @@ class ClientId(Rule):
     """How a client order id may be spelled."""
 
     pattern: re.Pattern[str]
+
+    def is_fine(self, case: Case) -> bool:
+        """Return True only if all rows of a case are fine."""
+        return case.order.client_id is None
+
+    def speaks_of(self, field: str) -> bool:
+        """Return that it is no matter of numbers."""
+        return False
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
@@ -82,6 +110,10 @@ class Count(Rule):
     known: str  # the field of MarketState
     counts: Callable[[Case], bool]
     standing = True
+
+    def speaks_of(self, field: str) -> bool:
+        """Return that it is no matter of numbers."""
+        return False
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
@@ -106,6 +138,10 @@ class MarketPercent(Rule):
     down: Decimal = NO_BOUND
     up: Decimal = ENDLESS
     standing = True
+
+    def speaks_of(self, field: str) -> bool:
+        """Return that it is no matter of numbers."""
+        return False
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
@@ -137,6 +173,10 @@ class PositionControl(Rule):
 
     side: str | None
     standing = True
+
+    def speaks_of(self, field: str) -> bool:
+        """Return that it is no matter of numbers."""
+        return False
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
@@ -184,6 +224,14 @@ class TrailingDelta(Rule):
             needs = f"its field {name} is missing or no number"
             yield self.unjudged("trailing_delta", delta, text, needs)
 
+    def is_fine(self, case: Case) -> bool:
+        """Return True only if all rows of a case are fine."""
+        return case.order.trailing_delta is None
+
+    def speaks_of(self, field: str) -> bool:
+        """Return whether it is the trailing delta."""
+        return field == "trailing_delta"
+
     def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
         """Return what it allows of a field, whatever the others hold."""
         which = self._side(case)
@@ -207,6 +255,10 @@ class Unknown(Rule):
     """A filter that velas does not know: said each time, never fatal."""
 
     standing = True
+
+    def speaks_of(self, field: str) -> bool:
+        """Return that it is no matter of numbers."""
+        return False
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from velas.decimals import exact
@@ -15,7 +14,7 @@ from velas.validation.families import Families
 from velas.validation.fast import Plan, state_of
 from velas.validation.futures import futures_rules
 from velas.validation.generic import generic_rules
-from velas.validation.grid import Span
+from velas.validation.grid import ANY, Span
 from velas.validation.normalize import normalized
 from velas.validation.parameters import FUTURES, GENERIC, SPOT
 from velas.validation.policy import Policy
@@ -84,7 +83,7 @@ class OrderValidator:
             path = plan.path_for(reference)
         if path.verdict is not None and plan.passes(request, path):
             return path.verdict
-        return self._families.verdict(Case(request, plan.kind, state_of(reference)))
+        return plan.judge(request, path)
 
     def explain(
         self, request: OrderRequest, *, reference: Reference = None
@@ -145,8 +144,8 @@ class OrderValidator:
             ConfigError: a float, or no number.
         """
         asked = exact(price)
-        span = {"buy": Span(high=Fraction(asked)), "sell": Span(low=Fraction(asked))}
-        return self._nearest("price", asked, span.get(side or "", Span()))
+        span = {"buy": Span(high=asked), "sell": Span(low=asked)}
+        return self._nearest("price", asked, span.get(side or "", ANY))
 
     def normalize_quantity(self, quantity: Decimal | int | str) -> Decimal:
         """Return the largest legal quantity that is not above the asked one.
@@ -156,7 +155,7 @@ class OrderValidator:
             ConfigError: a float, or no number.
         """
         asked = exact(quantity)
-        return self._nearest("quantity", asked, Span(high=Fraction(asked)))
+        return self._nearest("quantity", asked, Span(high=asked))
 
     def _nearest(self, field: str, asked: Decimal, allowed: Span) -> Decimal:
         values: dict[str, Any] = {field: asked}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import attrs
 
-from velas.validation.grid import Digits, Grid, Lattice, Span
-from velas.validation.numbers import ENDLESS, NO_BOUND, multiply, remainder, subtract
-from velas.validation.rules import ANY, UNLIMITED, Case, Kind, Price, Rule, RuleResult
+from velas.validation.grid import ANY, Digits, Grid, Lattice, Span
+from velas.validation.numbers import ENDLESS, NO_BOUND, divide, multiply, remainder, subtract
+from velas.validation.rules import UNLIMITED, Case, Kind, Price, Rule, RuleResult
 from velas.validation.verdict import MarketState, shown
 
 __all__ = ["GridRule", "IcebergParts", "Notional", "PercentPrice", "PositionLimit", "bounds_text"]
@@ -31,6 +30,13 @@ class GridRule(Rule):
     offset: Decimal = Decimal(0)
     step_text: str = ""
     market_only: bool = False
+    bounds_text: str = attrs.field(
+        init=False,
+        repr=False,
+        default=attrs.Factory(
+            lambda self: f"must be {bounds_text(self.low, self.high)}", takes_self=True
+        ),
+    )
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
@@ -41,11 +47,29 @@ class GridRule(Rule):
             if value is None:
                 continue
             if (self.low, self.high) != UNLIMITED:
-                text = f"must be {bounds_text(self.low, self.high)}"
-                yield self.judged(field, value, text, self.low <= value <= self.high)
+                ok = self.low <= value <= self.high
+                yield self.judged(field, value, self.bounds_text, ok)
             if self.grid is not None:
                 yield self.judged(field, value, self.step_text, self._on_grid(value))
             yield from self.unread(field, value)
+
+    def is_fine(self, case: Case) -> bool:
+        """Return True only if all rows of a case are fine."""
+        if self.market_only and not case.kind.market:
+            return True
+        for field in self.fields:
+            value = getattr(case.order, field)
+            if value is not None and (
+                self.missing
+                or not self.low <= value <= self.high
+                or (self.grid is not None and not self._on_grid(value))
+            ):
+                return False
+        return True
+
+    def speaks_of(self, field: str) -> bool:
+        """Return whether it is one of its fields."""
+        return field in self.fields
 
     def _on_grid(self, value: Decimal) -> bool:
         if self.step is not None:
@@ -93,6 +117,20 @@ class PercentPrice(Rule):
                 yield self.judged("price", asked, text, low <= asked <= high)
         for name in self.sided_missing[case.order.side == "sell"]:
             yield self.unjudged("price", asked, text, f"its field {name} is missing or no number")
+
+    def is_fine(self, case: Case) -> bool:
+        """Return True only if all rows of a case are fine."""
+        asked, base = case.order.price, self.price.of(case.state)
+        if asked is None:
+            return True
+        if base is None or self.sided_missing[case.order.side == "sell"]:
+            return False
+        low, high = scaled(self._shares(case), base)
+        return low <= asked <= high
+
+    def speaks_of(self, field: str) -> bool:
+        """Return whether it is the price."""
+        return field == "price"
 
     def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
         """Return what it allows of a field, whatever the others hold."""
@@ -147,6 +185,19 @@ class Notional(Rule):
                 yield self._row(case, field, value, at)
         yield from self.unread(field, value)
 
+    def is_fine(self, case: Case) -> bool:
+        """Return True only if all rows of a case are fine."""
+        order = case.order
+        price, quantity = order.price, order.quantity
+        if case.kind.market or price is None or quantity is None or self.missing:
+            return False
+        found = multiply(multiply(price, quantity), self.size)
+        return self.low <= found <= self.high or self._spared(case)
+
+    def speaks_of(self, field: str) -> bool:
+        """Return whether it is one of the quantities."""
+        return field in ("quantity", "quote_quantity")
+
     def _row(self, case: Case, field: str, value: Decimal, at: int) -> RuleResult:
         bound = (self.low, self.high)[at]
         limit = f"must be {('at least', 'at most')[at]} {shown(bound)}"
@@ -182,14 +233,14 @@ class Notional(Rule):
         """Return what it allows of a field, given the others."""
         if self._spared(case):
             return ANY
-        span = Span.of(*self.limits(case.kind))
+        low, high = self.limits(case.kind)
         if field == "quote_quantity" and case.kind.market:
-            return span
+            return Span(low, high)
         _, price = self._price(case)
         if field != "quantity" or price is None or price <= 0:
             return ANY
-        each = Fraction(price) * Fraction(self.size)
-        return Span(*(None if bound is None else bound / each for bound in (span.low, span.high)))
+        each = multiply(price, self.size)
+        return Span(divide(low, each, up=True), divide(high, each, up=False))
 
 
 @attrs.frozen
@@ -217,6 +268,10 @@ class PositionLimit(Rule):
             text = f"{text}; the position is {shown(position)}"
             yield self.judged(field, value, text, value <= subtract(self.most, position))
 
+    def speaks_of(self, field: str) -> bool:
+        """Return whether it is the quantity."""
+        return field == "quantity"
+
     def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
         """Return what it allows of a field, whatever the others hold."""
         position = case.state.position
@@ -241,21 +296,27 @@ class IcebergParts(Rule):
         if self.most is None:
             yield from self.unread("iceberg_quantity", part)
             return
-        # as many parts as it takes: their number rounded up is within a whole limit
-        # exactly if the quotient is
-        text = f"quantity {shown(whole)} must be at most {shown(self.most)} such parts"
-        parts = -(-Fraction(whole) // Fraction(part))
-        yield self.judged("iceberg_quantity", part, text, parts <= self.most)
+        # the number of parts, rounded up, is within a whole limit exactly if the quotient is
+        text = f"must be cut from quantity {shown(whole)} in at most {shown(self.most)} parts"
+        ok = whole <= multiply(self.most, part)
+        yield self.judged("iceberg_quantity", part, text, ok)
+
+    def is_fine(self, case: Case) -> bool:
+        """Return True only if all rows of a case are fine."""
+        return case.order.iceberg_quantity is None
+
+    def speaks_of(self, field: str) -> bool:
+        """Return whether it is the visible part."""
+        return field == "iceberg_quantity"
 
     def span(self, field: str, case: Case) -> Span:
         """Return what it allows of a field, given the others."""
         whole = case.order.quantity
         if field != "iceberg_quantity" or whole is None or self.most is None:
             return ANY
-        limit = int(self.most)
-        if limit <= 0:
-            return Span(Fraction(1), Fraction(0))  # none at all
-        return Span(Fraction(whole) / limit)
+        if self.most <= 0:
+            return Span(ENDLESS, NO_BOUND)  # none at all
+        return Span(divide(whole, self.most, up=True))
 
 
 def bounds_text(low: Decimal, high: Decimal) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import overload
 
@@ -74,21 +74,41 @@ class NotJudged:
         return f"{self.filter}: not judged, {self.needs}"
 
 
-@attrs.frozen(eq=False)
 class Verdict(Sequence[Violation]):
     """All violations of one order, as a sequence: empty when it is legal.
 
     `not_judged` are rules whose state was not given, and filters velas does not know;
-    they make the order neither legal nor illegal.
+    they make the order neither legal nor illegal. Whether there are violations is known
+    at once; with `explain`, their words and nearest values are made when first looked at.
     """
 
-    violations: tuple[Violation, ...] = ()
-    not_judged: tuple[NotJudged, ...] = ()
+    __slots__ = ("_explain", "_violations", "not_judged")
+
+    def __init__(
+        self,
+        violations: tuple[Violation, ...] = (),
+        not_judged: tuple[NotJudged, ...] = (),
+        *,
+        explain: Callable[[], tuple[Violation, ...]] | None = None,
+    ) -> None:
+        self.not_judged = not_judged
+        self._violations = violations
+        self._explain = explain
 
     @property
     def ok(self) -> bool:
         """Whether nothing that was judged is violated."""
-        return not self.violations
+        return not self._violations and self._explain is None
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """All of them, at least one if not `ok`."""
+        if self._explain is not None:
+            self._violations, self._explain = self._explain(), None
+        return self._violations
+
+    def __repr__(self) -> str:
+        return f"Verdict(violations={self.violations!r}, not_judged={self.not_judged!r})"
 
     @overload
     def __getitem__(self, index: int) -> Violation: ...

@@ -104,7 +104,7 @@ class Engine:
         if order.quote_quantity:
             order.quantity = self._affordable(order, best.price(order), now_ms)
         self._refuse_by_price(order, best)
-        self._reduce(trader, order)
+        self._refuse_without_position(trader, order)
         crossing = order.type == "MARKET" or (not order.waits_for_stop and best.crosses(order))
         price = best.price(order) if crossing else order.price or order.stop_price
         self._lock(trader, order, instrument, price, now_ms)
@@ -153,6 +153,7 @@ class Engine:
     def _next(self, order: Order, now_ms: int) -> int | None:
         instrument = self.listing.instruments.get(order.symbol)
         if instrument is None or self.listing.status(order.symbol, now_ms) != "TRADING":
+            order.checked_ms = max(order.checked_ms, now_ms)  # nothing traded meanwhile
             return None
         tick = Fraction(1, 10**instrument.price_decimals)
         if order.waits_for_stop:
@@ -202,6 +203,7 @@ class Engine:
         child = attrs.evolve(
             order,
             id=0,
+            client_id="",
             type="LIMIT" if order.price else "MARKET",
             stop_price=ZERO,
             time_ms=at_ms,
@@ -253,13 +255,11 @@ class Engine:
         marks = None if self.spot else lambda symbol: self.mark(symbol, now_ms)
         trader.funds.lock(order, instrument, price, marks)
 
-    def _reduce(self, trader: Trader, order: Order) -> None:
+    def _refuse_without_position(self, trader: Trader, order: Order) -> None:
         if not order.reduce_only or not isinstance(trader.funds, FuturesFunds):
             return
-        closable = trader.funds.closable(order)
-        if not closable:
+        if not trader.funds.closable(order):
             raise Refused(-2022, "ReduceOnly Order is rejected.")
-        order.quantity = min(order.quantity, closable)
 
     def _refuse_by_price(self, order: Order, best: _Book) -> None:
         if order.type == "LIMIT_MAKER" and best.crosses(order):
@@ -292,9 +292,8 @@ class Engine:
         averages = {n: self.prices.average(instrument, n, now_ms) for n in minutes}
         base, funds = instrument.base, trader.funds
         owned = funds.free.get(base, ZERO) + funds.locked.get(base, ZERO)
-        best = self._book(instrument, now_ms).price(order)
         opened = trader.orders.open(order.symbol)
-        check_spot(row, order, SpotReference(averages, best, opened, owned))
+        check_spot(row, order, SpotReference(averages, opened, owned))
 
     def _check_futures(
         self, trader: Trader, order: Order, row: Row, instrument: Instrument, now_ms: int

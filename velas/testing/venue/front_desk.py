@@ -101,24 +101,28 @@ class FrontDesk:
         if fault is not None and refusal is None:
             refusal = self._refused_by(fault, now_ms)
         used = self._gate.window.used
-        answer = await self._answer(call, fault, refusal)
-        shown = used if cost.honest_header else cost.weight
-        headers = {**answer.headers, self._gate.window.header: str(shown)}
-        answer = attrs.evolve(answer, headers=headers)
-        status = answer.status
-        if fault is not None and fault.fate:
-            status = _NO_ANSWER
-        self.requests.append(
-            RequestRecord(
-                call.path, call.params, status, cost.weight, used, now_ms, fault, call.method
+        status = _NO_ANSWER
+        try:
+            answer = await self._answer(call, fault, refusal)
+            status = answer.status if fault is None or not fault.fate else _NO_ANSWER
+        finally:  # also of a client that did not wait
+            self.requests.append(
+                RequestRecord(
+                    call.path, call.params, status, cost.weight, used, now_ms, fault, call.method
+                )
             )
-        )
-        late = fault.seconds or 0.0 if fault is not None and fault.kind == "latency" else 0.0
-        if not self._is_signed(call):
-            late += self._venue.latency_s
-        if late > 0:
-            await self._venue.clock.sleep(late)
+        shown = str(used if cost.honest_header else cost.weight)
+        headers = {**answer.headers, self._gate.window.header: shown}
+        await self._delay_answer(call, fault)
+        answer = attrs.evolve(answer, headers=headers)
         return await deliver(request, answer, fault, self.closing, gzip=self._gzip)
+
+    async def _delay_answer(self, call: Call, fault: Fault | None) -> None:
+        late_s = fault.seconds or 0.0 if fault is not None and fault.kind == "latency" else 0.0
+        if not self._is_signed(call):
+            late_s += self._venue.latency_s
+        if late_s > 0:
+            await self._venue.clock.sleep(late_s)
 
     def _is_signed(self, call: Call) -> bool:
         return self._orders.serves(call.method, call.path)
@@ -161,7 +165,7 @@ class FrontDesk:
             self._change(call, fault)
         hidden_ms = round((fault.seconds or 0.0) * 1000) if fault.kind == "invisible" else 0
         if fault.kind == "late":
-            self._delay(call, round((fault.seconds or 0.0) * 1000))
+            self._receive_later(call, round((fault.seconds or 0.0) * 1000))
         elif fault.accepted:
             answer = await self._true_answer(call, hidden_ms)
             if fault.kind in ("invisible", "filter_change") and fault.then == "answer":
@@ -183,9 +187,10 @@ class FrontDesk:
     def _change(self, call: Call, fault: OrderFault) -> None:
         symbol = call.params.get("symbol", "")
         if symbol in self._rest.listing.instruments:
+            self._orders.settle(self._venue.now_ms())  # what happened before has the old rules
             self._rest.listing.change(symbol, fault.filters, fault.fields)
 
-    def _delay(self, call: Call, delay_ms: int) -> None:
+    def _receive_later(self, call: Call, delay_ms: int) -> None:
         if self._is_signed(call):
             self._orders.receive(call, self._venue.now_ms(), delay_ms=delay_ms)
 
@@ -216,7 +221,9 @@ class FrontDesk:
 async def _read(request: web.Request) -> Call:
     body = await request.read() if request.can_read_body else b""
     key = request.headers.get("X-MBX-APIKEY")
-    return Call.read(request.method, request.raw_path, body.decode(errors="replace"), key)
+    query = request.raw_path.partition("?")[2]  # as sent: the parsed one has other escapes
+    text = body.decode(errors="replace")
+    return Call.read(request.method, request.path, query, text, key)
 
 
 def _refusal_answer(refusal: Refusal) -> Answer:

@@ -35,6 +35,7 @@ class FuturesAccount:
             ("GET", "/fapi/v3/account"): Route(no_hiding(self._account)),
             ("GET", "/fapi/v2/positionRisk"): Route(no_hiding(self._all_positions)),
             ("GET", "/fapi/v3/positionRisk"): Route(no_hiding(self._open_positions)),
+            ("GET", "/fapi/v1/leverageBracket"): Route(no_hiding(self._brackets)),
         }
 
     def _balance(self, trader: Trader, query: Params, now_ms: int) -> Any:
@@ -127,6 +128,22 @@ class FuturesAccount:
             self._position(funds, symbol, one, now_ms)
             for symbol, one in funds.positions.items()
             if one.amount and (not asked or symbol == asked)
+        ]
+
+    def _brackets(self, trader: Trader, query: Params, now_ms: int) -> Any:
+        funds, _ = self._funds(trader, now_ms)
+        bracket = {
+            "bracket": 1,
+            "initialLeverage": funds.leverage,
+            "notionalCap": 1_000_000_000,
+            "notionalFloor": 0,
+            "maintMarginRatio": 0.5 / funds.leverage,
+            "cum": 0.0,
+        }
+        return [
+            {"symbol": symbol, "brackets": [bracket]}
+            for symbol in self._engine.listing.instruments
+            if query.get("symbol") in (None, symbol)
         ]
 
     def _position(self, funds: FuturesFunds, symbol: str, one: Position, now_ms: int) -> Document:

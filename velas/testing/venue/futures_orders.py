@@ -17,6 +17,7 @@ __all__ = ["FuturesOrders"]
 Params = Mapping[str, str]
 
 _FORGOTTEN_MS = 3 * 86_400_000
+_ALL_CANCELED = "The operation of cancel all open order is done."
 _ALGO_IDS = ("clientAlgoId", "algoId")
 
 
@@ -43,6 +44,7 @@ class FuturesOrders:
             ("GET", f"{base}/algoOrder"): Route(no_hiding(self._query_algo)),
             ("DELETE", f"{base}/algoOrder"): Route(no_hiding(self._cancel_algo), engine=True),
             ("GET", f"{base}/openAlgoOrders"): Route(no_hiding(self._open_algos)),
+            ("DELETE", f"{base}/algoOpenOrders"): Route(no_hiding(self._cancel_algos), engine=True),
         }
 
     def _place(self, trader: Trader, query: Params, now_ms: int, hidden_ms: int) -> Any:
@@ -86,7 +88,7 @@ class FuturesOrders:
     def _cancel_all(self, trader: Trader, query: Params, now_ms: int) -> Any:
         for order in trader.orders.open(self._symbol(query)):
             self._engine.cancel(trader, order, now_ms)
-        return {"code": 200, "msg": "The operation of cancel all open order is done."}
+        return {"code": 200, "msg": _ALL_CANCELED}
 
     def _open(self, trader: Trader, query: Params, now_ms: int) -> Any:
         symbol = self._symbol(query) if query.get("symbol") else None
@@ -126,6 +128,11 @@ class FuturesOrders:
             "code": "200",
             "msg": "success",
         }
+
+    def _cancel_algos(self, trader: Trader, query: Params, now_ms: int) -> Any:
+        for order in trader.algos.open(self._symbol(query)):
+            self._engine.cancel(trader, order, now_ms)
+        return {"code": "200", "msg": _ALL_CANCELED}
 
     def _open_algos(self, trader: Trader, query: Params, now_ms: int) -> Any:
         symbol = self._symbol(query) if query.get("symbol") else None

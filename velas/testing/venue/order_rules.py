@@ -28,11 +28,10 @@ _ABOVE = {("STOP_LOSS", True), ("TAKE_PROFIT", False)}  # of trailing orders: ty
 class SpotReference:
     """What Spot filters compare with: prices, open orders, and the base asset owned.
 
-    `averages` are prices by `avgPriceMins`; `best` is the price a market order would get.
+    `averages` are prices by `avgPriceMins`.
     """
 
     averages: Mapping[int, Fraction]
-    best: Fraction
     open_orders: list[Order]
     owned: Fraction
 
@@ -246,13 +245,15 @@ def _futures_percent(row: Row, order: Order, reference: FuturesReference) -> Non
     rule = filter_of(row, "PERCENT_PRICE")
     if not rule:
         return
-    highest = reference.mark * _number(rule["multiplierUp"])
-    lowest = reference.mark * _number(rule["multiplierDown"])
+    # a conditional order is priced when it triggers, so its price is compared with that
+    middle = order.stop_price or reference.mark
+    highest = middle * _number(rule["multiplierUp"])
+    lowest = middle * _number(rule["multiplierDown"])
     price = order.price or reference.best
     if order.is_buy and price > highest:
-        word, limit, code = "higher", highest, -4016
+        word, limit, code = "higher", highest, -4183 if order.stop_price else -4016
     elif not order.is_buy and price < lowest:
-        word, limit, code = "lower", lowest, -4024
+        word, limit, code = "lower", lowest, -4184 if order.stop_price else -4024
     else:
         return
     if order.price:

@@ -9,7 +9,7 @@ import numpy as np
 from velas.testing.venue import book
 from velas.testing.venue.instruments import Instrument
 from velas.testing.venue.quotes import Quotes
-from velas.testing.venue.series import Int64
+from velas.testing.venue.series import Float64, Int64
 from velas.testing.venue.wire import price_texts
 
 __all__ = ["Prices"]
@@ -24,6 +24,7 @@ class Prices:
 
     def __init__(self, quotes: Quotes) -> None:
         self._quotes = quotes
+        self._spans: dict[str, tuple[int, int, Int64, Float64]] = {}
 
     def best(self, instrument: Instrument, now_ms: int, *, futures: bool) -> tuple[str, str]:
         """Return best bid and ask as the book ticker has them."""
@@ -50,26 +51,37 @@ class Prices:
         if end_ms <= start_ms:
             return None
         slack = 0.25 * 10.0**-instrument.price_decimals
-        grid = np.arange(start_ms // _CELL_MS + 1, -(-end_ms // _CELL_MS), dtype=np.int64)
-        times = np.concatenate([[start_ms], grid * _CELL_MS, [end_ms]]).astype(np.int64)
-        hits = np.flatnonzero(self._beyond(instrument, level, times, slack, above=above)[1:])
+        times, prices = self._span(instrument, start_ms, end_ms)
+        hits = np.flatnonzero(_beyond(prices, level, slack, above=above)[1:])
         if not len(hits):
             return None
         low, high = int(times[hits[0]]), int(times[hits[0] + 1])
         while high - low > 1:  # so that it does not depend on when somebody asked
             middle = (low + high) // 2
             one = np.array([middle], dtype=np.int64)
-            hit = bool(self._beyond(instrument, level, one, slack, above=above)[0])
+            price = self._quotes.prices(instrument, one)
+            hit = bool(_beyond(price, level, slack, above=above)[0])
             low, high = (low, middle) if hit else (middle, high)
         return high
 
-    def _beyond(
-        self, instrument: Instrument, level: Fraction, times: Int64, slack: float, *, above: bool
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def _span(self, instrument: Instrument, start_ms: int, end_ms: int) -> tuple[Int64, Float64]:
+        # many orders of a symbol ask for the same span one after the other
+        known = self._spans.get(instrument.symbol)
+        if known is not None and known[:2] == (start_ms, end_ms):
+            return known[2:]
+        grid = np.arange(start_ms // _CELL_MS + 1, -(-end_ms // _CELL_MS), dtype=np.int64)
+        times = np.concatenate([[start_ms], grid * _CELL_MS, [end_ms]]).astype(np.int64)
         prices = self._quotes.prices(instrument, times)
-        return prices >= float(level) - slack if above else prices <= float(level) + slack
+        self._spans[instrument.symbol] = (start_ms, end_ms, times, prices)
+        return times, prices
 
     def _mean(self, instrument: Instrument, length_ms: int, now_ms: int) -> Fraction:
         times = np.linspace(now_ms - length_ms, now_ms, _SAMPLES).astype(np.int64)
         mean = float(self._quotes.prices(instrument, times).mean())
         return Fraction(f"{mean:.8f}")
+
+
+def _beyond(
+    prices: Float64, level: Fraction, slack: float, *, above: bool
+) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return prices >= float(level) - slack if above else prices <= float(level) + slack

@@ -277,7 +277,12 @@ class StandInVenue:
         Raises:
             ConfigError: the symbol is not listed.
         """
-        self._in_loop(lambda: self._rest.listing.change(symbol, filters or {}, fields))
+
+        def change() -> None:
+            self._orders.settle(self.now_ms())  # what happened before has the old rules
+            self._rest.listing.change(symbol, filters or {}, fields)
+
+        self._in_loop(change)
 
     def now_ms(self) -> int:
         """Return the venue's time, ms: its clock and its skew."""

@@ -42,9 +42,8 @@ class Call:
     params: Mapping[str, str] = attrs.field(repr=False)
 
     @classmethod
-    def read(cls, method: str, target: str, body: str, key: str | None) -> Call:
-        """Return the call of a request line's target and a form body."""
-        path, _, query = target.partition("?")
+    def read(cls, method: str, path: str, query: str, body: str, key: str | None) -> Call:
+        """Return the call of a request line, a form body and a key."""
         params = {**dict(_pairs(body)), **dict(_pairs(query))}
         return cls(method, path, query, body, key, params)
 

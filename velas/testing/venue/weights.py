@@ -182,6 +182,7 @@ _FUTURES: _Table = {
     "/fapi/v1/algoOrder": 1,
     "/fapi/v1/openAlgoOrders": _by_symbol(1, 40),
     "/fapi/v1/rateLimit/order": 1,
+    "/fapi/v1/leverageBracket": 1,
     "/fapi/v2/balance": 5,
     "/fapi/v3/balance": 5,
     "/fapi/v2/account": 5,
