@@ -1,4 +1,4 @@
-"""A tour of the data layer: download, verify, read, stream.
+"""A tour: download, verify, read, judge an order, stream.
 
 python examples/tour.py             # on a stand-in venue: no network, no account
 python examples/tour.py my.yaml     # on the venue of your settings
@@ -10,6 +10,7 @@ import asyncio
 import sys
 import tempfile
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from pathlib import Path
 
 import velas
@@ -21,6 +22,7 @@ from velas.testing import ScaledClock, StandInVenue
 SYMBOL = "BTC/USDT"
 HOUR, MINUTE = velas.Interval("1h"), velas.Interval("1m")
 HOURS, LIVE = 7 * 24, 3
+JUDGED = {True: "pass", False: "FAIL", None: "not judged"}
 
 
 async def download(settings: velas.Settings, exchange: velas.Exchange, store: velas.Store) -> None:
@@ -35,6 +37,17 @@ async def download(settings: velas.Settings, exchange: velas.Exchange, store: ve
     frame = store.load(SYMBOL, HOUR)
     print(f"checked {len(frame)} rows; findings: {frames.check(frame, HOUR) or 'none'}")
     print(frame[["timestamp", "open", "high", "low", "close", "volume"]].tail(3).to_string())
+
+
+async def judge(exchange: velas.Exchange) -> None:
+    """Judge an order that breaks rules, and find the nearest legal one; nothing is placed."""
+    rules = velas.OrderValidator.from_market(await exchange.market(SYMBOL))
+    bid = (await exchange.fetch_book_ticker(SYMBOL)).bid
+    asked = velas.OrderRequest(SYMBOL, "buy", "limit", "0.012345678", bid - Decimal("0.00123"))
+    for rule in rules.explain(asked, reference=bid):
+        print(f"{JUDGED[rule.ok]:10} {rule.filter}: {rule.field} {rule.value}: {rule.rule}")
+    legal = rules.normalize(asked, reference=bid)
+    print(f"asked {asked.quantity} at {asked.price}; legal {legal.quantity} at {legal.price}")
 
 
 async def stream(
@@ -73,6 +86,7 @@ async def main() -> None:
         exchange = await stack.enter_async_context(velas.open_exchange(settings, clock=clock))
         store = velas.open_store(settings)
         await download(settings, exchange, store)
+        await judge(exchange)
         await stream(settings, exchange, store, clock)
 
 

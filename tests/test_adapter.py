@@ -333,3 +333,12 @@ def test_limit_config_takes_the_settings_before_the_venue() -> None:
     assert (found.max_wait_s, found.weight_limits) == (9.0, windows)
     assert limit_config(Limits(), requests_per_second=50).requests_per_second == 50
     assert limit_config(None, weight_limits=windows).weight_limits == windows
+
+
+async def test_server_time_follows_a_clock_that_is_put_in_place_of_the_first(
+    clock: ManualClock,
+) -> None:
+    exchange = Minimal(clock)
+    assert await exchange.server_time_ms() == NOW_MS
+    exchange.clock = ManualClock(NOW_MS + HOUR)  # as the feed of a tape does
+    assert await exchange.server_time_ms() == NOW_MS + HOUR

@@ -4,6 +4,8 @@
     async with velas.open_exchange(settings) as exchange: ...
     store = velas.open_store(settings)
     async with velas.open_stream(settings, exchange, store) as stream: ...
+    order = velas.OrderRequest("BTC/USDT", "buy", "limit", "0.002", "40000", intent="first buy")
+    await exchange.create_order(order)  # at most one for an intent; off by default
 
 Names are loaded on first use, so that `import velas` reads nothing and costs nothing.
 """

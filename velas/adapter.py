@@ -118,7 +118,7 @@ class ExchangeAdapter(OrderMethods, ABC):
         self._by_id: dict[str, Market] = {}
         self._rivals: dict[str, tuple[str, ...]] = {}  # of a symbol that has no folder of its own
         self._venue_clock = VenueClock(
-            self._time_ms, clock=clock, tell_offset=limiter.set_clock_offset_ms
+            self._time_ms, clock=lambda: self.clock, tell_offset=limiter.set_clock_offset_ms
         )
         self._markets_lock = asyncio.Lock()
         self._closed = False

@@ -31,14 +31,15 @@ class VenueClock:
 
     `ask` returns None for a venue that does not tell the time; then it is the local
     clock. `tell_offset` gets the best guess of the venue's clock minus the local one, in
-    ms, with every measurement.
+    ms, with every measurement. `clock` is asked each time: an exchange's may be replaced,
+    as that of a tape is by its feed's.
     """
 
     def __init__(
         self,
         ask: Callable[[], Awaitable[tuple[int, float] | None]],
         *,
-        clock: Clock,
+        clock: Callable[[], Clock],
         tell_offset: Callable[[float], None],
     ) -> None:
         self._ask = ask
@@ -62,8 +63,8 @@ class VenueClock:
     def estimate_ms(self) -> int:
         """Return the venue's time by the last measurement; without one the local time."""
         if self._measured is None:
-            return self._clock.now_ms()
-        return self._measured.at_ms(self._clock.monotonic_s())
+            return self._clock().now_ms()
+        return self._measured.at_ms(self._clock().monotonic_s())
 
     def doubt(self) -> None:
         """Measure anew when the time is asked for next."""
@@ -72,15 +73,15 @@ class VenueClock:
     def _is_fresh(self) -> bool:
         if self._measured is None or self._doubted:
             return False
-        elapsed_s = self._clock.monotonic_s() - self._measured.monotonic_s
-        local_ms = self._clock.now_ms() - self._measured.local_ms
+        elapsed_s = self._clock().monotonic_s() - self._measured.monotonic_s
+        local_ms = self._clock().now_ms() - self._measured.local_ms
         return elapsed_s < _TTL_S and abs(local_ms - elapsed_s * 1000) < _STEP_MS
 
     async def _measure(self) -> None:
         best: _Measured | None = None
         for _ in range(_TRIES):
             answer = await self._ask()
-            now_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
+            now_s, now_ms = self._clock().monotonic_s(), self._clock().now_ms()
             if answer is None:  # no such endpoint: the local clock has to do
                 best = _Measured(now_ms, now_ms, now_s)
                 break

@@ -24,7 +24,7 @@ def test_help_without_arguments_shows_all_commands(velas):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_command_of_every_name_loads_and_explains_itself(velas, name):
-    assert isinstance(import_module(f"velas.cli.{name}").command, click.Command)
+    assert isinstance(import_module(f"velas.cli.{name.replace('-', '_')}").command, click.Command)
     result = velas(name, "--help")
     assert result.exit_code == 0
     assert "--json" in result.stdout

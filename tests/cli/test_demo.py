@@ -61,6 +61,8 @@ def test_demo_shows_every_step_and_leaves_nothing_behind(velas, temporary, monke
         assert word in result.stdout
     for word in ("cuts every socket", "served by REST", "18 closed candles of 3 series"):
         assert word in result.stdout
+    for word in ("LOT_SIZE: quantity 0.0123456, but must be", "order 1, open", "has 1 order:"):
+        assert word in result.stdout
     assert re.search(r"CrossingAverages on BTCUSDT 1h, made-up prices: \d+ trades", result.stdout)
     assert "they are stored as then" in result.stdout
     assert list(temporary.iterdir()) == []
@@ -78,6 +80,11 @@ def test_demo_json_into_a_folder_keeps_the_files(velas, no_live):
     assert found["live"] == {
         "ok": True, "series": 3, "candles": 18, "by_rest": 3, "equal": True, "differing": [],
         "reconnects": 1, "gaps_filled": 0, "statuses": {"Connected": 2},
+    }  # fmt: skip
+    orders = found["orders"]
+    assert [one.split(":")[0] for one in orders.pop("violations")] == ["PRICE_FILTER", "LOT_SIZE"]
+    assert orders == {
+        "ok": True, "order": "1", "again": "1", "intent": "the demo's one order", "orders": 1,
     }  # fmt: skip
     backtest = found["backtest"]
     assert (backtest["ok"], backtest["reproducible"], backtest["left_out"]) == (True, True, [])
@@ -213,6 +220,14 @@ def test_demo_interrupted_while_planning_is_130(velas, monkeypatch):
 
     monkeypatch.setattr("velas.cli.fetching.stop_on_signals", stop_on_signals)
     assert velas("demo", "--json").exit_code == 130
+
+
+def test_demo_whose_intent_got_two_orders_fails(velas, monkeypatch, no_live):
+    monkeypatch.setattr("velas.testing.StandInVenue.orders", lambda self: [1, 2])
+    result = velas("demo", "--no-keep")
+    assert result.exit_code == 1
+    assert "The exchange has 2 orders" in result.stdout
+    assert "SOMETHING IS WRONG" in result.stdout
 
 
 # --- the live part

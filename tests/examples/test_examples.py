@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,26 @@ def output(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def test_tour_downloads_checks_and_streams() -> None:
+def test_tour_downloads_checks_judges_and_streams() -> None:
     out = output(start("tour.py"))
     assert "downloaded 168 candles; gaps: none" in out
     assert "checked 168 rows; findings: none" in out
+    assert "FAIL       LOT_SIZE: quantity 0.012345678: must be a multiple of 0.00001" in out
+    order = re.search(r"asked 0\.012345678 at (\S+); legal 0\.01234 at (\S+)", out)
+    assert order is not None
+    asked, legal = map(Decimal, order.groups())
+    assert legal == asked.quantize(Decimal("0.01"), ROUND_DOWN)
     assert "live #3: BTC/USDT closed at" in out
+
+
+def test_order_once_finds_its_one_order_after_a_kill_and_leaves_nothing(tmp_path: Path) -> None:
+    out = output(start("order_once.py", TMPDIR=str(tmp_path), EXCHANGE="kraken"))
+    killed, again = out.split("The bot starts again")
+    assert "'first buy of BTC' is 'sent' after 1 request(s)" in killed
+    assert "order 1 is open, for the intent 'first buy of BTC'" in again
+    assert "'first buy of BTC' is 'placed' after 1 request(s)" in again
+    assert out.count("venue: 1 order, asked for 1 time(s)") == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_moving_average_runs_on_the_recorded_session() -> None:

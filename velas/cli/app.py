@@ -25,6 +25,7 @@ COMMANDS = {
     "stats": "Show what is stored: rows, extent, size.",
     "gaps": "Show what is missing, and why.",
     "verify": "Prove that what is stored is whole; --repair mends.",
+    "check-order": "Judge an order by its market's rules; nothing is placed.",
     "backtests": "List results of backtests, show one, or compare two.",
     "plot": "Draw a stored series as a picture, its gaps marked.",
     "coverage": "Show which days of which series are there.",
@@ -36,7 +37,7 @@ COMMANDS = {
 
 
 class VelasGroup(click.Group):
-    """Knows its commands by name only; `velas.cli.<name>` holds each one."""
+    """Knows its commands by name only; `velas.cli.<name>`, `-` as `_`, holds each one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the help page."""
@@ -46,7 +47,8 @@ class VelasGroup(click.Group):
         """Import a command's module and return its command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"velas.cli.{cmd_name}").command
+        module = import_module(f"velas.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
         return command
 
     def resolve_command(

@@ -30,6 +30,7 @@ from velas.errors import ConfigError
 if TYPE_CHECKING:
     from velas.cli.demo_backtest import BacktestTold
     from velas.cli.demo_live import LiveTold
+    from velas.cli.demo_orders import OrdersTold
     from velas.history import Plan, Report
     from velas.models import SeriesStats
     from velas.settings import Settings
@@ -57,13 +58,15 @@ class _Told:
     differing: list[str]
     faults: list[str]
     live: LiveTold | None = None
+    orders: OrdersTold | None = None
     backtest: BacktestTold | None = None
 
     @property
     def ok(self) -> bool:
         whole = self.download.ok and self.update.ok and all(one.ok for one in self.checked)
         same = bool(self.rows_equal) and not self.differing
-        return whole and same and all(one and one.ok for one in (self.live, self.backtest))
+        parts = (self.live, self.orders, self.backtest)
+        return whole and same and all(one and one.ok for one in parts)
 
 
 @velas_command("demo")
@@ -76,8 +79,9 @@ def command(common: Common, keep: bool) -> int:
     Starts a stand-in exchange on this machine that speaks Binance's dialect over real
     HTTP and misbehaves on purpose, downloads from it, asks again, verifies everything and
     compares it with the exchange's own candles. Then it streams some minutes on a fast
-    clock, over a socket that is cut, and ends with a backtest over what it downloaded. The
-    files, less than a megabyte, stay in a temporary folder or in --data-dir (an empty one).
+    clock, over a socket that is cut, places an order, and ends with a backtest over what it
+    downloaded. The files, less than a megabyte, stay in a temporary folder or in --data-dir
+    (an empty one).
     """
     began = time.monotonic()
     if not common.verbose:  # the faults are part of the show and told of in plain words
@@ -195,7 +199,8 @@ def _play(settings: Settings, venue: StandInVenue, tell: _Teller) -> _Told | Non
     if live is None:
         return None
     _tell_live(live, tell)
-    return attrs.evolve(told, live=live, backtest=_backtest(settings, tell))
+    orders = _orders(settings, venue, tell)
+    return attrs.evolve(told, live=live, orders=orders, backtest=_backtest(settings, tell))
 
 
 def _tell_live(live: LiveTold, tell: _Teller) -> None:
@@ -204,10 +209,20 @@ def _tell_live(live: LiveTold, tell: _Teller) -> None:
     tell_live(live, tell)
 
 
+def _orders(settings: Settings, venue: StandInVenue, tell: _Teller) -> OrdersTold:
+    from velas.cli.demo_orders import play_orders, tell_orders
+
+    tell("\n7. Judge an order that breaks rules, and place the nearest legal one, twice.")
+    tell("   $ velas check-order BTCUSDT --side buy --type limit --quantity 0.0123456 ...\n")
+    told = play_orders(settings, venue)
+    tell_orders(told, tell)
+    return told
+
+
 def _backtest(settings: Settings, tell: _Teller) -> BacktestTold:
     from velas.cli.demo_backtest import play_backtest
 
-    tell("\n7. A backtest over what was downloaded, and pictures of it.")
+    tell("\n8. A backtest over what was downloaded, and pictures of it.")
     tell("   (of the commands: velas backtests, velas plot, velas coverage)\n")
     return play_backtest(settings)
 
@@ -330,6 +345,7 @@ def _document(
 ) -> dict[str, object]:
     from velas.cli.demo_backtest import backtest_document
     from velas.cli.demo_live import live_document
+    from velas.cli.demo_orders import orders_document
 
     return {
         "ok": told.ok,
@@ -340,6 +356,7 @@ def _document(
         "differing": told.differing,
         "faults": told.faults,
         "live": None if told.live is None else live_document(told.live),
+        "orders": None if told.orders is None else orders_document(told.orders),
         "backtest": None if told.backtest is None else backtest_document(told.backtest, kept=kept),
         "data_dir": str(settings.data_dir) if kept else None,
         "elapsed_s": round(elapsed_s, 3),

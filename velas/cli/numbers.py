@@ -3,10 +3,50 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import click
 
-__all__ = ["Number", "WholeNumber"]
+from velas.decimals import exact_or_none
+from velas.errors import ConfigError
+
+__all__ = ["Number", "WholeNumber", "exact_above_zero", "exact_number"]
+
+
+def exact_number(
+    ctx: click.Context, param: click.Parameter, value: str | None, *, what: str = "a number"
+) -> Decimal | None:
+    """Return a number of an order exactly as it is written; the callback of an option.
+
+    Raises:
+        click.BadParameter: names the value and what is allowed.
+    """
+    try:
+        return exact_or_none(value)
+    except ConfigError:
+        raise _inexact(ctx, param, str(value), what) from None
+
+
+def exact_above_zero(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> Decimal | None:
+    """Return a number as `exact_number` does, if it is above zero."""
+    what = "a number above 0"
+    number = exact_number(ctx, param, value, what=what)
+    if number is not None and number <= 0:
+        raise _inexact(ctx, param, str(value), what)
+    return number
+
+
+def _inexact(
+    ctx: click.Context, param: click.Parameter, value: str, what: str
+) -> click.BadParameter:
+    return click.BadParameter(
+        f"{value[:60]!r} cannot be used; it takes {what} such as 0.001, of at most 40 digits "
+        "before and after the point.",
+        ctx,
+        param,
+    )
 
 
 class Number(click.FloatRange):
