@@ -228,7 +228,7 @@ async def random_orders(market: str, seed: int) -> None:
     rates = {kind: rate * 4 for kind, rate in ORDER_RATES.items() if rate}
     rates |= {"lost": 0.02, "unanswered": 0.02}  # they cost real time
     clock, ledger = ManualClock(auto=True), Ledger()
-    faults = FaultPlan.random(seed, rates=rates, max_in_a_row=2)
+    faults = FaultPlan.random(seed, rates=rates, max_in_a_row=2, only=["/order"])
     async with venue_of(market, clock) as venue:
         requests = []
         async with bot(venue, ledger, timeout_s=0.2) as exchange:
