@@ -35,6 +35,7 @@ __all__ = ["BinanceTrading", "FuturesTrading", "SpotTrading"]
 
 T = TypeVar("T")
 Params = dict[str, Any]
+_DAY_S = 86_400.0
 _CLOCK_TRIES = 3  # a question refused for its time is asked again with the venue's
 
 
@@ -45,6 +46,7 @@ class BinanceTrading:
     api: str  # ccxt's group of signed endpoints
     open_orders_weight: tuple[int, int]  # of one symbol, of all
     fetch_weight: int
+    remembers_s: float  # how long canceled and expired orders without a fill are kept
 
     def __init__(
         self, exchange: Binance, credentials: Credentials, trading: Trading, *, host: str
@@ -285,6 +287,7 @@ class SpotTrading(BinanceTrading):
     api = "private"
     open_orders_weight = (6, 80)
     fetch_weight = 4
+    remembers_s = 90 * _DAY_S
 
     async def balances(self) -> Mapping[str, Decimal]:
         """Return what is free by asset."""
@@ -313,6 +316,7 @@ class FuturesTrading(BinanceTrading):
     api = "fapiPrivate"
     open_orders_weight = (1, 40)
     fetch_weight = 1
+    remembers_s = 3 * _DAY_S
 
     async def balances(self) -> Mapping[str, Decimal]:
         """Return what is free by margin asset."""

@@ -23,7 +23,9 @@ RECV_WINDOW_MS = 5_000
 
 
 class Venue:
-    """Answers by script: an order, an error, or `hang`; finds what `there` says."""
+    """Answers by script: an order or an error; finds what `there` says."""
+
+    remembers_s = 3 * 86_400.0
 
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)
@@ -343,6 +345,20 @@ async def test_recover_settles_every_open_intent() -> None:
     }
     assert settled["first"].order is not None
     assert journal.unsettled() == []
+    assert venue.sent == []
+
+
+@jumping
+async def test_recover_too_late_for_the_venue_s_memory_leaves_it_open() -> None:
+    # it may have been canceled, and forgotten since: not found proves nothing
+    venue, ledger = Venue(), Ledger()
+    journal = Journal(ledger, "me")
+    line = journal.claim(REQUEST, client_id_of("first"), now_ms=1)
+    journal.sending(line, expires_ms=START_MS - 4 * 86_400_000, now_ms=2)
+    (line,) = await desk_of(venue, ledger).recover()
+    assert line.state == "sent"
+    with pytest.raises(errors.OrderUnknown, match="cannot prove"):
+        await desk_of(venue, ledger).place(REQUEST)
     assert venue.sent == []
 
 

@@ -155,6 +155,8 @@ class SimVenue:
 class Process:
     """A bot with a desk of its own on the shared journal; dies after `lives` steps."""
 
+    remembers_s = 90 * 86_400.0
+
     def __init__(
         self,
         venue: SimVenue,

@@ -81,13 +81,17 @@ class Settler:
             pause_s = min(2 * pause_s, self._patience.longest_pause_s)
 
     async def _is_late(self, intent: Intent) -> bool:
-        """Say whether an order that is not found from now on does not exist."""
+        """Say whether an order that is not found from now on does not exist.
+
+        Not so if it may have ended unfilled and be forgotten.
+        """
         if intent.expires_ms is None:
             return False
         due_ms = intent.expires_ms + round(self._patience.settle_s * 1000)
         if await self._venue.venue_time_ms() <= due_ms:
             return False
-        return await self._venue.venue_time_ms(fresh=True) > due_ms
+        now_ms = await self._venue.venue_time_ms(fresh=True)
+        return due_ms < now_ms < intent.expires_ms + self._venue.remembers_s * 1000
 
     async def _longest_s(self, intent: Intent) -> float:
         patience = self._patience

@@ -18,6 +18,11 @@ Sending = Callable[[int | None], Awaitable[None]]
 class OrderVenue(Protocol):
     """The three requests that `OrderDesk` makes."""
 
+    @property
+    def remembers_s(self) -> float:
+        """How long an order that was never filled can be found after its end, in s."""
+        ...
+
     async def send_order(self, request: OrderRequest, client_id: str, sending: Sending) -> Order:
         """Send the order under `client_id`, once, and return it.
 
