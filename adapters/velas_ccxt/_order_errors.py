@@ -37,11 +37,18 @@ def order_error(known: errors.VelasError, reply: Reply, *, spot: bool) -> errors
         return errors.DuplicateOrder(message)
     if code == _OVERLOADED:
         return errors.OrderNotPlaced(message)
-    if not spot and reply.status == 503 and text == _NOT_EXECUTED:
-        return errors.OrderNotPlaced(message)
-    if reply.status < 500:
-        if code == _SPOT_FILTER or code in _RULES or text.startswith("Filter failure"):
-            return errors.OrderRejected(message, by_a_rule=True)
-        if code in _REFUSED:
-            return errors.OrderRejected(message)
+    if reply.status >= 500:
+        failed = not spot and reply.status == 503 and code is not None and text == _NOT_EXECUTED
+        return errors.OrderNotPlaced(message) if failed else _open(known, message)
+    if code == _SPOT_FILTER or code in _RULES or text.startswith("Filter failure"):
+        return errors.OrderRejected(message, by_a_rule=True)
+    if code in _REFUSED:
+        return errors.OrderRejected(message)
     return known
+
+
+def _open(known: errors.VelasError, message: str) -> errors.VelasError:
+    # whatever code comes with it
+    if isinstance(known, errors.RequestTimeout):
+        return known
+    return errors.Unavailable(message)
