@@ -167,7 +167,7 @@ def test_comparison_a_reading_that_is_wrong_is_noticed_by_random_orders() -> Non
         return marks
 
     rng, noticed = Chance(5), 0
-    for _ in range(60):
+    for _ in range(120):
         symbol, market = made_up_market(rng, "spot")
         validator = OrderValidator.from_market(market)
         for _ in range(10):
