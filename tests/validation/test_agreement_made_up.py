@@ -41,7 +41,7 @@ def compare(kind: str, seed: int, orders: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(4))
 def test_check_made_up_filters_verdicts_are_those_of_the_reading(kind: str, seed: int) -> None:
-    compare(kind, seed, 1_500)
+    compare(kind, seed, 1_250)
 
 
 @pytest.mark.faults
