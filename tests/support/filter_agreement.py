@@ -136,6 +136,14 @@ def nearest_difference(
     return told(symbol, order, state, *problems) if problems else ""
 
 
+def _needs_any_digits(symbol: Symbol, order: OrderRequest, wanted: OrderRequest) -> bool:
+    # on no grid only a number of many digits may be legal, which velas need not find
+    return any(
+        getattr(order, field) != getattr(wanted, field) and not grids(symbol, order, field)
+        for field in ("price", "stop_price", "quantity", "iceberg_quantity")
+    )
+
+
 def _close(a: Decimal, b: Decimal) -> bool:
     # on no grid velas may go by eight decimals of its own
     return abs(fraction(a) - fraction(b)) <= max(abs(fraction(b)), Fraction(20)) / 10**9
@@ -158,7 +166,7 @@ def normalize_difference(
     try:
         found = validator.normalize(order, reference=state, policy=chosen)
     except OrderInvalid as error:
-        if wanted is None:
+        if wanted is None or _needs_any_digits(symbol, order, wanted):
             return ""
         return told(symbol, order, state, policy, f"refused: {error}", f"but: {wanted}")
     problems = _result(validator, symbol, order, state, found)

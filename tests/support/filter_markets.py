@@ -18,7 +18,7 @@ def made_up_market(rng: Random, kind: str) -> tuple[Symbol, Market]:
     """Return a symbol with odd filters, and the market that velas would see."""
     row: dict[str, Any] = {
         "symbol": "XY",
-        "status": rng.choice(("TRADING",) * 19 + ("BREAK",)),
+        "status": rng.choice(("TRADING",) * 18 + ("BREAK", "")),
         "orderTypes": [one.upper() for one in TYPES[kind] if rng.random() < 0.97],
         "filters": made_up_filters(rng, kind),
     }
@@ -38,7 +38,7 @@ def made_up_market(rng: Random, kind: str) -> tuple[Symbol, Market]:
         base="X",
         quote="Y",
         type="spot" if kind == "spot" else "swap",
-        active=row["status"] == "TRADING",
+        active=row["status"] != "BREAK",
         status=row["status"],
         filters=tuple(row["filters"]),
         exchange_filters=exchange,

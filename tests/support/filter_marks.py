@@ -73,7 +73,7 @@ class Mark(NamedTuple):
     part: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Symbol:
     """One symbol's row of exchangeInfo, and the exchange's own filters beside it."""
 

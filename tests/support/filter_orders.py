@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -54,7 +55,8 @@ def random_case(rng: Chance, symbol: Symbol) -> tuple[OrderRequest, MarketState]
 # -- numbers near bounds ------------------------------------------------------------------
 
 
-def bounds(symbol: Symbol, name: str, low: str, high: str, step: str) -> list[Fraction]:
+@lru_cache(maxsize=2_000)
+def bounds(symbol: Symbol, name: str, low: str, high: str, step: str) -> tuple[Fraction, ...]:
     """Return the minimum, maximum and step of a filter, zeros where there are none."""
     row = symbol.find(name) or {}
     found = []
@@ -63,7 +65,7 @@ def bounds(symbol: Symbol, name: str, low: str, high: str, step: str) -> list[Fr
             found.append(number(row, key))
         except Unreadable:
             found.append(Fraction(0))
-    return found
+    return tuple(found)
 
 
 def anything(rng: Chance) -> Fraction:
@@ -109,6 +111,7 @@ def near(rng: Chance, spots: list[Fraction], steps: list[Fraction], usual: Fract
     return written(spot)
 
 
+@lru_cache(maxsize=2_000)
 def multipliers(symbol: Symbol) -> list[Fraction]:
     """Return all factors of the symbol's PERCENT_PRICE filters."""
     found = []
@@ -167,7 +170,7 @@ def full_state(rng: Chance, symbol: Symbol, price: Fraction) -> MarketState:
     spots = [Fraction(str(mark)) * factor for factor in multipliers(symbol)] or [price]
     limit = bounds(symbol, "MAX_POSITION", "maxPosition", "", "")[0]
     counts = {
-        field.name: near_count(rng, symbol, field.name)
+        field.name: near_count(rng, symbol)
         for field in attrs.fields(MarketState)
         if field.name.endswith(("orders", "lists", "amends"))
     }
@@ -181,18 +184,22 @@ def full_state(rng: Chance, symbol: Symbol, price: Fraction) -> MarketState:
     )
 
 
-def near_count(rng: Chance, symbol: Symbol, field: str) -> int:
-    rows = [*symbol.filters, *symbol.exchange_filters]
-    limits = [
-        int(row[key])
-        for row in rows
+@lru_cache(maxsize=2_000)
+def count_limits(symbol: Symbol) -> list[int]:
+    """Return all numbers of orders that the filters allow."""
+    return [
+        row[key]
+        for row in [*symbol.filters, *symbol.exchange_filters]
         if "MAX_NUM" in str(row["filterType"])
         for key in row
-        if key != "filterType" and isinstance(row[key], int)
+        if isinstance(row[key], int)
     ]
-    return (
-        0 if not rng.odd(0.5) else max(0, rng.choice([0, 1, *limits]) + rng.choice((-2, -1, 0, 1)))
-    )
+
+
+def near_count(rng: Chance, symbol: Symbol) -> int:
+    if not rng.odd(0.5):
+        return 0
+    return max(0, rng.choice([0, 1, *count_limits(symbol)]) + rng.choice((-2, -1, 0, 1)))
 
 
 # -- orders -------------------------------------------------------------------------------
@@ -235,8 +242,10 @@ def fields_of(rng: Chance, symbol: Symbol, kind: str) -> set[str]:
     elif "iceberg_quantity" in wanted and not rng.odd(0.2):
         wanted -= {"time_in_force"}
     if rng.odd(0.06):  # one that is not wanted, or one that is lacking
-        odd = rng.choice(("price", "stop_price", "quantity", "quote_quantity", "trailing_delta"))
-        wanted ^= {odd}
+        odd = ["price", "stop_price", "quantity", "trailing_delta", "iceberg_quantity"]
+        if symbol.kind == "spot":  # where there is none, it is open which quantity counts
+            odd.append("quote_quantity")
+        wanted ^= {rng.choice(odd)}
     return wanted
 
 

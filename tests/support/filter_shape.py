@@ -35,19 +35,15 @@ def precision(symbol: Symbol, order: OrderRequest) -> Iterator[Mark]:
     spot = symbol.kind == "spot"
     quantities = symbol.row.get("baseAssetPrecision" if spot else "quantityPrecision")
     prices = symbol.row.get("quotePrecision" if spot else "pricePrecision")
-    values = (
-        ("price", order.price, prices, TICKS),
-        ("stop_price", order.stop_price, prices, TICKS),
-        ("quantity", order.quantity, quantities, LOTS),
-        (
-            "iceberg_quantity",
-            order.iceberg_quantity,
-            quantities,
-            ("LOT_SIZE", "minQty", "stepSize"),
-        ),
-        ("quote_quantity", order.quote_quantity, prices if spot else None, None),
-    )
-    for field, value, places, grid in values:
+    values = [
+        ("price", prices, TICKS),
+        ("stop_price", prices, TICKS),
+        ("quantity", quantities, LOTS),
+    ]
+    if spot:  # Futures have neither
+        values += [("iceberg_quantity", quantities, LOTS), ("quote_quantity", prices, None)]
+    for field, places, grid in values:
+        value = getattr(order, field)
         if value is None or places is None or implied(symbol, grid, int(places)):
             continue
         yield mark("PRECISION", field, not whole(fraction(value) * 10 ** int(places)), "")
@@ -149,11 +145,14 @@ def spot_shape(symbol: Symbol, order: OrderRequest) -> Iterator[str]:
         yield "stop_price|trailing_delta"
     if kind in PRICED["spot"] and time_in_force not in (None, "GTC", "IOC", "FOK"):
         yield "time_in_force"
-    if order.iceberg_quantity is not None:
-        if symbol.row.get("icebergAllowed") is False:
-            yield "iceberg_quantity"
-        if kind in PRICED["spot"] and time_in_force not in (None, "GTC"):
-            yield "iceberg_quantity|time_in_force"
+    if order.iceberg_quantity is not None and symbol.row.get("icebergAllowed") is False:
+        yield "iceberg_quantity"
+    yield from iceberg_shape(order)
+
+
+def iceberg_shape(order: OrderRequest) -> Iterator[str]:
+    if order.iceberg_quantity is not None and order.time_in_force not in (None, "GTC"):
+        yield "iceberg_quantity|time_in_force"
 
 
 def futures_shape(symbol: Symbol, order: OrderRequest) -> Iterator[str]:
@@ -162,6 +161,7 @@ def futures_shape(symbol: Symbol, order: OrderRequest) -> Iterator[str]:
             yield "quantity|close_position"
         if order.close_position and order.reduce_only:
             yield "reduce_only|close_position"
+    yield from iceberg_shape(order)
     rate = order.callback_rate
     if rate is not None and not Fraction(1, 10) <= fraction(rate) <= 10:
         yield "callback_rate"

@@ -41,7 +41,7 @@ def compare(kind: str, seed: int, orders: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(4))
 def test_check_made_up_filters_verdicts_are_those_of_the_reading(kind: str, seed: int) -> None:
-    compare(kind, seed, 1_500)
+    compare(kind, seed, 1_250)
 
 
 @pytest.mark.faults
@@ -167,7 +167,7 @@ def test_comparison_a_reading_that_is_wrong_is_noticed_by_random_orders() -> Non
         return marks
 
     rng, noticed = Chance(5), 0
-    for _ in range(60):
+    for _ in range(120):
         symbol, market = made_up_market(rng, "spot")
         validator = OrderValidator.from_market(market)
         for _ in range(10):
