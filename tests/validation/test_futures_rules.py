@@ -140,3 +140,9 @@ def test_check_precision_of_futures() -> None:
     assert broken(loose.check(order(quantity="1.5", price="1.05"))) == [
         ("PRECISION", "price"), ("PRECISION", "quantity"),
     ]  # fmt: skip
+
+
+def test_check_min_notional_is_of_the_quantity_whatever_else_is_given() -> None:
+    wrong = order("buy", "market", "1", None, quote_quantity="200")
+    found = {(one.filter, one.field) for one in futures().check(wrong, reference="2")}
+    assert found == {("PARAMETERS", "quote_quantity"), ("MIN_NOTIONAL", "quantity")}

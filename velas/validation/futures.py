@@ -102,7 +102,12 @@ def _min_notional(row: _Row) -> Rule:
     read = Fields(row)
     low = switched(read.number("notional", "minNotional"), NO_BOUND)
     return Notional(
-        "MIN_NOTIONAL", _MARK, low=low, spares_reducing=True, missing=tuple(read.missing)
+        "MIN_NOTIONAL",
+        _MARK,
+        low=low,
+        spares_reducing=True,
+        takes_quote=False,
+        missing=tuple(read.missing),
     )
 
 

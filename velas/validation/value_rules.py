@@ -169,13 +169,14 @@ class Notional(Rule):
     size: Decimal = ONE
     spares_reducing: bool = False
     note: str = ""
+    takes_quote: bool = True  # whether orders may be sized by quote_quantity here
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
         order, market = case.order, case.kind.market
         if self._spared(case):
             return
-        quoted = market and order.quote_quantity is not None
+        quoted = market and self.takes_quote and order.quote_quantity is not None
         field = "quote_quantity" if quoted else "quantity"
         value = getattr(order, field)
         if value is None or not (market or order.price is not None):
