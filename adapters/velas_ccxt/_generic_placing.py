@@ -62,7 +62,9 @@ def _by_cost(
     if cost is None or kind != "market" or exchange.has.get(name) is not True:
         raise _cannot(exchange, f"place a {request.side} {request.type} order by quote_quantity")
     method = getattr(exchange, f"create_market_{request.side}_order_with_cost")
-    return Placing(method, (market.symbol, wire.number_text(cost), params), (cost,))
+    # ccxt makes it one of the params, of which it drops what is of a type derived from str,
+    # and would take the amount for one of the base currency
+    return Placing(method, (market.symbol, plain(cost), params), (cost,))
 
 
 def _type(exchange: Any, request: OrderRequest) -> tuple[str, str]:

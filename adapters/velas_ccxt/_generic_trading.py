@@ -289,7 +289,7 @@ class GenericTrading:
             row = await self._ask(
                 client, _row, client.exchange.fetch_order, order_id, market.symbol, params
             )
-        except OrderNotFound:
+        except (OrderNotFound, OrderRejected):  # ccxt calls an unknown order invalid at some venues
             return None
         told = row.get("clientOrderId")
         if client_id is not None and told and not self._ids.is_same(told, client_id):

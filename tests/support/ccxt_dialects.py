@@ -146,6 +146,10 @@ class Bybit(OtherVenue):
                 "priceFilter": {"tickSize": "0.01"},
             }
             return self.wrapped({"category": "spot", "list": [entry]}, now)
+        if path.endswith("/tickers"):
+            row = {"symbol": "BTCUSDT", "bid1Price": "100.1", "ask1Price": "100.2"}
+            found = {"category": "spot", "list": [{**row, "lastPrice": "100.15"}]}
+            return self.wrapped(found, now)
         if path.endswith("/orderbook"):
             book = {"s": "BTCUSDT", "b": [["100.1", "2.5"]], "a": [["100.2", "1"]]}
             return self.wrapped({**book, "ts": self.clock.now_ms(), "u": 7}, now)

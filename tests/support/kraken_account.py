@@ -94,7 +94,7 @@ class KrakenAccount(Kraken):
         if path.endswith("/QueryOrders"):
             found = {key: row for key, row in self.orders.items() if key == query["txid"]}
             if not found:
-                return {"error": ["EOrder:Invalid order"]}
+                return {"error": ["EOrder:Unknown order"]}
             return {"error": [], "result": found}
         if path.endswith("/CancelOrder"):
             row = self.orders.get(query["txid"])

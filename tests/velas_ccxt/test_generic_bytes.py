@@ -12,7 +12,7 @@ import ccxt.async_support as ccxt_async
 import pytest
 
 from velas.credentials import Credentials
-from velas.errors import Unsupported
+from velas.errors import OrderRejected, Unsupported
 from velas.models import Market, OrderRequest
 from velas.orders import client_id_of
 from velas.testing import ManualClock
@@ -91,6 +91,7 @@ def signing(name: str, kind: str = "spot") -> CcxtClient:
                 "orderTypes": ["LIMIT", "MARKET"],
                 "altname": "ABCUSDT",
                 "underlying": "ABC",
+                "quoteIncrement": "0.01",
             },
         }
     )
@@ -164,6 +165,34 @@ async def test_contracts_are_sent_as_they_are_and_reduce_only(name: str) -> None
     text = await sent(client, request)
     assert "0.0000012" in text
     assert "reduce" in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("binanceus", "quoteOrderQty=12.5"),
+        ("bitget", '"size":"12.5"'),  # of a market buy: in the quote currency
+        ("bybit", '"qty":"12.5"'),  # so too, as no marketUnit is said
+        ("coinbase", '"quote_size":"12.5"'),
+        ("gate", '"amount":"12.5"'),  # so too
+        ("kraken", "oflags=viqc"),
+        ("kucoin", '"funds":"12.5"'),
+        ("mexc", "quoteOrderQty=12.5"),
+        ("okx", '"tgtCcy":"quote_ccy"'),
+    ],
+)
+async def test_what_is_to_be_spent_is_sent_as_that(name: str, sign: str) -> None:
+    request = order(side="buy", type="market", quantity=None, price=None, quote_quantity="12.5")
+    text = await sent(signing(name), request)
+    assert sign in text.replace(": ", ":")
+    assert "12.5" in text
+
+
+@pytest.mark.parametrize("name", ["bitget", "coinbase", "gate"])
+async def test_a_market_buy_by_quantity_leaves_only_where_the_venue_takes_one(name: str) -> None:
+    request = order(side="buy", type="market", price=None, quantity=3)
+    with pytest.raises(OrderRejected, match="price argument"):
+        await sent(signing(name), request)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("bingx", "spot"), ("mexc", "swap")])

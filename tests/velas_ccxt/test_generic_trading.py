@@ -83,7 +83,7 @@ async def test_create_order_sends_an_id_kraken_takes(clock: ManualClock) -> None
 
 async def test_create_order_judges_the_rules_first(clock: ManualClock) -> None:
     async with kraken(clock) as (venue, exchange):
-        with pytest.raises(OrderInvalid, match="limits.amount"):
+        with pytest.raises(OrderInvalid, match=r"limits\.amount"):
             await exchange.create_order(order(quantity="0.00001"))
         assert venue.sent == []
 
@@ -286,7 +286,7 @@ async def test_a_passphrase_is_asked_for_where_it_is_needed() -> None:
 
 async def test_a_venue_that_signs_with_a_wallet_is_unsupported() -> None:
     exchange = CcxtExchange("hyperliquid", credentials=KEYS)
-    with pytest.raises(Unsupported, match="privateKey, walletAddress|walletAddress, privateKey"):
+    with pytest.raises(Unsupported, match=r"signed with .*privateKey"):
         await exchange.balances()
     await exchange.aclose()
 
