@@ -15,7 +15,7 @@ from velas_ccxt._generic_fate import order_error
 # refusals in a body below 400: the venue has judged, and no order exists
 REFUSED = {
     "AccountNotEnabled", "AccountSuspended", "AddressPending", "ArgumentsRequired",
-    "AuthenticationError", "BadRequest", "BadSymbol", "CancelPending", "ContractUnavailable",
+    "AuthenticationError", "BadRequest", "BadSymbol", "ContractUnavailable",
     "DDoSProtection", "InsufficientFunds", "InvalidAddress", "InvalidNonce", "InvalidOrder",
     "InvalidProxySettings", "ManualInteractionNeeded", "MarginModeAlreadySet", "MarketClosed",
     "NoChange", "NotSupported", "OperationRejected", "OrderImmediatelyFillable",
@@ -24,10 +24,8 @@ REFUSED = {
 }  # fmt: skip
 DUPLICATE = {"DuplicateOrderId"}
 TROUBLE = {
-    name
-    for name in TABLE
-    if issubclass(getattr(ccxt_errors, name), ccxt_errors.OperationFailed)
-} - {"DDoSProtection", "RateLimitExceeded", "InvalidNonce"}  # fmt: skip
+    name for name in TABLE if issubclass(getattr(ccxt_errors, name), ccxt_errors.OperationFailed)
+} - {"ChecksumError", "DDoSProtection", "RateLimitExceeded", "InvalidNonce"}
 
 
 def fate(name: str, *, status: int, judged: bool = True, document: Any = None) -> str:

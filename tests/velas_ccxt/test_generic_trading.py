@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
+from ccxt_dialects import Bybit
 from kraken_account import KrakenAccount
 
 from velas.config import Settings
@@ -399,3 +400,72 @@ async def test_binance_us_at_the_stand_in(clock: ManualClock, mode: Any) -> None
         assert (await exchange.balances())["USDT"] > 0
         canceled = await exchange.cancel_order("BTC/USDT", made.id)
         assert canceled.status == "canceled"
+
+
+# -- Bybit's derivatives ------------------------------------------------------------------
+
+
+class BybitLinear(Bybit):
+    """One linear contract, one short position, and orders that are taken."""
+
+    def answer(self, path: str, query: dict[str, str]) -> Any:
+        now = str(self.clock.now_ms())
+        if path.endswith("/instruments-info"):
+            entry = {
+                "symbol": "BTCUSDT",
+                "contractType": "LinearPerpetual",
+                "status": "Trading",
+                "baseCoin": "BTC",
+                "quoteCoin": "USDT",
+                "settleCoin": "USDT",
+                "priceFilter": {"tickSize": "0.10"},
+                "lotSizeFilter": {"minOrderQty": "0.001", "maxOrderQty": "100", "qtyStep": "0.001"},
+            }
+            found = [entry] if query["category"] == "linear" else []
+            return self.wrapped({"category": query["category"], "list": found}, now)
+        if path.endswith("/query-api"):
+            return self.wrapped({"unified": 0, "uta": 1}, now)
+        if path.endswith("/account/info"):
+            return self.wrapped({"unifiedMarginStatus": 6}, now)
+        if path.endswith("/position/list"):
+            row = {
+                "symbol": "BTCUSDT",
+                "side": "Sell",
+                "size": "0.150",
+                "avgPrice": "101.5",
+                "markPrice": "100.25",
+                "unrealisedPnl": "-0.1875",
+                "positionValue": "15.225",
+                "leverage": "10",
+                "positionIdx": 0,
+            }
+            return self.wrapped({"category": "linear", "list": [row]}, now)
+        if path.endswith("/order/create"):
+            return self.wrapped({"orderId": "o-1", "orderLinkId": query["orderLinkId"]}, now)
+        return super().answer(path, query)
+
+
+async def test_bybit_derivatives_positions_and_reducing_orders(clock: ManualClock) -> None:
+    async with (
+        BybitLinear(clock) as venue,
+        CcxtExchange(
+            "bybit",
+            kind="derivatives",
+            url=venue.url,
+            clock=clock,
+            credentials=KEYS,
+            trading=LIVE,
+            ledger=Ledger(),
+        ) as exchange,
+    ):
+        (held,) = await exchange.positions()
+        assert (held.symbol, held.quantity) == ("BTC/USDT:USDT", Decimal("-0.150"))
+        assert (held.entry_price, held.mark_price) == (Decimal("101.5"), Decimal("100.25"))
+        request = OrderRequest(
+            "BTC/USDT", "buy", "limit", "0.15", "100.1", reduce_only=True, intent="close"
+        )
+        made = await exchange.create_order(request)
+        assert (made.id, made.client_id, made.reduce_only) == ("o-1", made.client_id, True)
+        (sent,) = [query for path, query in venue.requests if path.endswith("/order/create")]
+        assert (sent["qty"], sent["price"], sent["reduceOnly"]) == ("0.15", "100.1", True)
+        assert sent["orderLinkId"] == made.client_id
