@@ -16,7 +16,8 @@ class KrakenAccount(Kraken):
     """Makes, lists and cancels orders; `faults` are used up by AddOrder, one each.
 
     ``before`` and ``after``: the connection breaks before or after the order is made;
-    ``500``, ``garbage``: made, and answered so; a text with a colon: refused with it.
+    ``500``, ``garbage``: made, and answered so; a text with a colon: refused with it, and
+    with ``400 `` before it made nevertheless.
     `shows_ids` False: replies have no client ids. `fills` makes new orders filled.
     """
 
@@ -41,6 +42,9 @@ class KrakenAccount(Kraken):
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.requests.append((request.path, form))
         fault = self.faults.pop(0) if self.faults else ""
+        if fault.startswith("400 "):
+            self._make(form)
+            return web.json_response({"error": [fault[4:]]}, status=400)
         if ":" in fault:
             return web.json_response({"error": [fault]})
         if fault == "before":

@@ -12,7 +12,7 @@ import ccxt.async_support as ccxt_async
 import pytest
 
 from velas.credentials import Credentials
-from velas.errors import OrderRejected, Unsupported
+from velas.errors import OrderRejected, Unavailable, Unsupported
 from velas.models import Market, OrderRequest
 from velas.orders import client_id_of
 from velas.testing import ManualClock
@@ -248,3 +248,36 @@ async def test_a_test_that_would_be_an_order_does_not_leave() -> None:
 
 def test_most_venues_trade() -> None:
     assert sum(can_trade(getattr(ccxt_async, name)()) for name in ccxt_async.exchanges) > 80
+
+
+async def test_an_order_leaves_once_whatever_ccxt_does() -> None:
+    announced: list[int | None] = []
+
+    async def sending(expires_ms: int | None) -> None:
+        announced.append(expires_ms)
+
+    look = LastLook("mine", (Decimal(3),), sending)
+    await look("GET", "http://v/account", None)
+    assert announced == []
+    await look("POST", "http://v/order?id=mine", '{"size": "3.00"}')
+    with pytest.raises(Unavailable, match="second time"):
+        await look("POST", "http://v/order?id=mine", '{"size": "3.00"}')
+    assert announced == [None]
+
+
+async def test_a_get_is_announced_where_it_makes_orders() -> None:
+    announced: list[int | None] = []
+
+    async def sending(expires_ms: int | None) -> None:
+        announced.append(expires_ms)
+
+    await LastLook("mine", (), sending, by_get=True)("GET", "http://v/buy", None)
+    assert announced == [None]
+
+
+async def test_a_reply_is_forgotten_when_the_next_request_leaves() -> None:
+    judged = ValueError()
+    reply = Reply(status=200, headers={"a": "b"}, body="{}", document={}, judged=judged)
+    await reply.send("POST", "http://v/order", None)
+    assert (reply.status, reply.headers, reply.body) == (0, {}, "")
+    assert (reply.document, reply.judged) == (None, None)

@@ -107,7 +107,7 @@ async def test_create_order_with_a_refused_nonce_is_sent_again(clock: ManualCloc
         assert len(venue.made()) == 1
 
 
-@pytest.mark.parametrize("fault", ["after", "500", "garbage"])
+@pytest.mark.parametrize("fault", ["after", "500", "garbage", "400 EService:Unavailable"])
 @pytest.mark.parametrize("fills", [False, True])
 async def test_create_order_whose_answer_is_lost_is_found(
     clock: ManualClock, fault: str, fills: bool
