@@ -17,6 +17,7 @@ from velas.models import (
     Market,
     Order,
     OrderRequest,
+    Position,
     SeriesId,
     SeriesStats,
     Subscription,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from velas.interval import Interval
+    from velas.orders import Intent
+    from velas.validation import MarketState, OrderValidator
 
 __all__ = [
     "Capabilities",
@@ -51,7 +54,8 @@ class Exchange(Protocol):
     Every method takes a symbol in any spelling of `velas.symbols` and raises
     `UnknownSymbol` with near matches, `Unsupported` for what `capabilities` lacks,
     `Unavailable`, `RequestTimeout`, `BadResponse`, `RateLimited` or `Banned` when
-    retries are used up, `Forbidden`, `RestrictedLocation` or `BadRequest` at once.
+    retries are used up, `Forbidden`, `RestrictedLocation` or `BadRequest` at once. What
+    asks about an account raises `AuthError` without a key.
     """
 
     @property
@@ -115,23 +119,75 @@ class Exchange(Protocol):
         ...
 
     async def create_order(self, request: OrderRequest) -> Order:
-        """Place an order, at most once for an intent; see design section 9."""
+        """Place an order, at most once for `request.intent`.
+
+        The market's rules are judged first. Called again with the same intent, also after
+        a restart, it returns the one order as it is now. In mode ``test`` the venue only
+        judges it.
+
+        Raises:
+            OrderInvalid: it breaks rules of the market; has all `violations`.
+            OrderRejected: the venue refused it; no order exists.
+            OrderNotPlaced: the venue did not execute it; no order exists.
+            OrderUnknown: it may exist: call again with the same intent, or
+                `recover_orders`.
+            TradingOff: by `trading.mode` or `trading.max_notional` it may not leave.
+        """
         ...
 
-    async def cancel_order(self, symbol: str, order_id: str) -> Order:
-        """Cancel an open order by the venue's id."""
+    async def cancel_order(
+        self, symbol: str, order_id: str | None = None, *, client_id: str | None = None
+    ) -> Order:
+        """Cancel an open order by the venue's id or the client's; return it.
+
+        One that is canceled already is returned as it is.
+
+        Raises:
+            OrderNotFound: there is no such open order; it may be filled meanwhile.
+            TradingOff: `trading.mode` is not ``live``.
+        """
         ...
 
-    async def fetch_order(self, symbol: str, order_id: str) -> Order:
-        """Return one order by the venue's id."""
+    async def fetch_order(
+        self, symbol: str, order_id: str | None = None, *, client_id: str | None = None
+    ) -> Order:
+        """Return one order by the venue's id or the client's.
+
+        Raises:
+            OrderNotFound: the venue knows none, or not yet.
+        """
         ...
 
     async def open_orders(self, symbol: str | None = None) -> list[Order]:
-        """Return the resting orders, of one symbol or of all."""
+        """Return the resting orders, of one symbol or of all, oldest first."""
         ...
 
     async def balances(self) -> Mapping[str, Decimal]:
-        """Return what is free to use, by asset."""
+        """Return what is free to use, by asset, without empty ones."""
+        ...
+
+    async def positions(self, symbol: str | None = None) -> list[Position]:
+        """Return the open positions, of one symbol or of all.
+
+        Raises:
+            Unsupported: the venue has balances only.
+        """
+        ...
+
+    async def recover_orders(self) -> list[Intent]:
+        """Settle every intent whose fate was open when the last process ended.
+
+        Each comes back ``placed`` or ``absent``; ``sent`` if the venue gave no answer.
+        Nothing is sent again.
+        """
+        ...
+
+    async def market_state(self, symbol: str) -> MarketState:
+        """Return the prices that the market's order rules refer to; needs no key."""
+        ...
+
+    async def order_validator(self, symbol: str) -> OrderValidator:
+        """Return the order rules of a market, as the venue lists it; needs no key."""
         ...
 
     async def aclose(self) -> None:

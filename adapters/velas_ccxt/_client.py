@@ -47,6 +47,23 @@ class _Hooks:
     ccxt starts for it inherit it.
     """
 
+    async def fetch(
+        self, url: str, method: str = "GET", headers: Any = None, body: Any = None
+    ) -> Any:
+        reply = _reply.get()
+        if reply is not None:
+            await reply.send(method, url, body)
+        return await super().fetch(url, method, headers, body)  # type: ignore[misc]
+
+    def handle_errors(self, *args: Any) -> Any:
+        try:
+            return super().handle_errors(*args)  # type: ignore[misc]
+        except BaseError as error:
+            reply = _reply.get()
+            if reply is not None:
+                reply.judged = error
+            raise
+
     def on_rest_response(
         self,
         code: int,
@@ -139,6 +156,7 @@ class CcxtClient:
 
         Raises:
             VelasError: what the ccxt error, status and body mean; see `_errors`.
+            Exception: what `reply.leaving` raised.
         """
         self._open()
         token = _reply.set(reply)
@@ -147,6 +165,8 @@ class CcxtClient:
         except BaseError as error:
             known = translate(error, reply, venue=self._venue, now_ms=self._clock.now_ms())
         except Exception as error:
+            if error is reply.stopped:
+                raise
             # ccxt's parsers assume the documented shape
             text = clean(f"ccxt cannot read the reply: {type(error).__name__} {error}")
             known = BadResponse(f"{self._venue}: {text}")

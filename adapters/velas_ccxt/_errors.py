@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -12,23 +12,41 @@ import attrs
 
 from velas import errors
 
-__all__ = ["TABLE", "Reply", "clean", "translate"]
+__all__ = ["TABLE", "Leaving", "Reply", "clean", "translate"]
 
 ErrorType = type[errors.VelasError]
+Leaving = Callable[[str, str, object], Awaitable[None]]
 
 
 @attrs.define
 class Reply:
     """What came back for one call: the last HTTP reply, `status` 0 if there was none.
 
-    `raw` asks to leave the body of a 200 as text, else `document` is its JSON.
+    `raw` asks to leave the body of a 200 as text, else `document` is its JSON. `judged`
+    is the error that ccxt read in the body, as told from one of the status alone or of
+    reading on. `leaving(method, url, body)` is awaited right before each request leaves;
+    what it raises is raised as it is, and that request is not sent.
     """
 
     raw: bool = False
+    leaving: Leaving | None = attrs.field(default=None, repr=False)
+    stopped: Exception | None = attrs.field(default=None, repr=False)
     status: int = 0
     headers: Mapping[str, str] = attrs.field(factory=dict)
     body: str = attrs.field(default="", repr=False)
     document: Any = attrs.field(default=None, repr=False)
+    judged: Exception | None = attrs.field(default=None, repr=False)
+
+    async def send(self, method: str, url: str, body: object) -> None:
+        """Forget what came back for an earlier request of the call; another leaves now."""
+        self.status, self.headers, self.body = 0, {}, ""
+        self.document = self.judged = None
+        if self.leaving is not None:
+            try:
+                await self.leaving(method, url, body)
+            except Exception as error:
+                self.stopped = error
+                raise
 
     def code_and_text(self) -> tuple[int | None, str]:
         """Return Binance's error code and message, (None, body) where it has none."""

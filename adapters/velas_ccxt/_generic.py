@@ -10,16 +10,21 @@ import ccxt.async_support as ccxt_async
 
 from velas.adapter import ExchangeAdapter, limit_config
 from velas.clock import SYSTEM_CLOCK, Clock
+from velas.credentials import Credentials
 from velas.errors import ConfigError, UnknownAdapter, Unsupported
 from velas.interval import INTERVALS, Interval
 from velas.limits import RateLimiter, shared_limiter
-from velas.models import Capabilities, Market
+from velas.models import BookTicker, Capabilities, Market
+from velas.settings import Trading
 from velas.symbols import near_matches
-from velas_ccxt import _mapping
+from velas_ccxt import _generic_wire, _mapping
 from velas_ccxt._client import CcxtClient
 from velas_ccxt._errors import Reply
+from velas_ccxt._generic_trading import GenericTrading, can_trade
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from velas.config import Limits, Settings
@@ -52,7 +57,9 @@ class CcxtExchange(ExchangeAdapter):
     Those have six columns: `close_time` is computed, quote volume, trades and taker
     volumes are null. Page size, intervals and pace are what ccxt says of the venue. One
     adapter lists either the spot markets or the derivatives (`kind`; by default spot
-    where the venue has it), so that no two series share a folder.
+    where the venue has it), so that no two series share a folder. Orders go through
+    ccxt's unified methods, signed with `credentials`, by a client of their own: candles
+    are asked for without a key.
 
     Raises:
         UnknownAdapter: ccxt has no such id.
@@ -75,6 +82,9 @@ class CcxtExchange(ExchangeAdapter):
         ledger: Ledger | None = None,
         clock: Clock = SYSTEM_CLOCK,
         margin_ms: int = 2_000,
+        credentials: Credentials | None = None,
+        trading: Trading | None = None,
+        db_path: Path | None = None,
     ) -> None:
         known, named = _known(exchange_id or self.exchange_id)
         kind = kind or named
@@ -91,13 +101,36 @@ class CcxtExchange(ExchangeAdapter):
         self.linear_settle = self._kind == "derivatives"
         _load_only(client.exchange, self._kind)
         capabilities = _capabilities(client.exchange, self._kind)
+        # where other adapters spend it too: one address, one budget
+        host = client.host(_API.get(known, _API[self._kind]))
         if limiter is None:
             pace = limit_config(limits, requests_per_second=capabilities.requests_per_second)
-            # where other adapters spend it too: one address, one budget
-            host = client.host(_API.get(known, _API[self._kind]))
             limiter = shared_limiter(host, pace, clock=clock, ledger=ledger)
         name = known if self._kind == _kind(client.exchange, None) else f"{known}_{self._kind}"
         super().__init__(name, capabilities, limiter, clock=clock, margin_ms=margin_ms)
+        self._signed: GenericTrading | None = None
+        if capabilities.orders:
+            keys = (credentials or Credentials()).only_for(known)
+            trading = trading or Trading()
+
+            def signed() -> CcxtClient:
+                signing = CcxtClient(
+                    getattr(ccxt_async, known),
+                    venue=known,
+                    clock=clock,
+                    url=url,
+                    timeout_s=timeout_s,
+                    config=_signing(self._kind),
+                    paced=True,
+                    credentials=keys,
+                )
+                signing.exchange.velas_pace = client.exchange.velas_pace  # one pace for both
+                return signing
+
+            self._signed = GenericTrading(
+                self, keys, trading, host=host, public=client, signed=signed
+            )
+            self.use_trading(self._signed, trading, ledger=ledger, db_path=db_path)
 
     @classmethod
     def from_settings(
@@ -111,6 +144,9 @@ class CcxtExchange(ExchangeAdapter):
             limits=settings.limits,
             ledger=ledger,
             clock=clock,
+            credentials=settings.credentials,
+            trading=settings.trading,
+            db_path=settings.db_path,
         )
 
     async def _ask_markets(self) -> Mapping[str, Market]:
@@ -167,6 +203,14 @@ class CcxtExchange(ExchangeAdapter):
         fetch = self._client.exchange.fetch_ohlcv
         return await self._send(parse, fetch, market.symbol, interval.name, since, 2)
 
+    async def _ask_book_ticker(self, market: Market) -> BookTicker:
+        def parse(answer: Any) -> BookTicker:
+            return _generic_wire.book_ticker(answer, market.symbol)
+
+        # the book's own top: of some venues ccxt's ticker has no quantities, or is older.
+        # Without a depth: those allowed differ from venue to venue
+        return await self._send(parse, self._client.exchange.fetch_order_book, market.symbol)
+
     async def _send(
         self, parse: Callable[[Any], T], request: Callable[..., Awaitable[Any]], *args: Any
     ) -> T:
@@ -184,7 +228,11 @@ class CcxtExchange(ExchangeAdapter):
         return await self.limiter.execute_with_retry(attempt, self.request_type)
 
     async def _close(self) -> None:
-        await self._client.close()
+        try:
+            await self._client.close()
+        finally:
+            if self._signed is not None:
+                await self._signed.close()
 
 
 def catalog() -> Mapping[str, type[CcxtExchange]]:
@@ -261,7 +309,19 @@ def _capabilities(exchange: Any, kind: Kind) -> Capabilities:
         requests_per_second=_requests_per_second(exchange),
         newest_rows=newest,
         forming_candles=exchange.id in _SHOW_FORMING,
+        book_ticker=exchange.has.get("fetchOrderBook") is True,
+        orders=can_trade(exchange),
     )
+
+
+def _signing(kind: Kind) -> Mapping[str, Any]:
+    return {
+        "number": str,  # as the venue spells them, never as floats
+        "options": {
+            "defaultType": "spot" if kind == "spot" else "swap",
+            "warnOnFetchOpenOrdersWithoutSymbol": False,
+        },
+    }
 
 
 def _requests_per_second(exchange: Any) -> float | None:

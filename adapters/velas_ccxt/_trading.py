@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +24,7 @@ from velas.orders import Sending
 from velas.settings import Trading
 from velas.validation import MarketState
 from velas_ccxt import _order_wire as wire
+from velas_ccxt._account import account_mark
 from velas_ccxt._errors import Reply
 from velas_ccxt._order_errors import order_error
 
@@ -55,7 +55,7 @@ class BinanceTrading:
         self._trading = trading
         self._host = host
         self._has_key = bool(credentials.api_key and credentials.api_secret)
-        self._mark = _mark(credentials)
+        self._mark = account_mark(credentials)
 
     @property
     def account(self) -> str:
@@ -346,14 +346,6 @@ class FuturesTrading(BinanceTrading):
         weight = self.open_orders_weight[market is None]
         rows = await self._ask(self._endpoint("Get", "OpenAlgoOrders"), params, _rows, weight)
         return [*plain, *[wire.algo_order(row, await self._symbol(row)) for row in rows]]
-
-
-def _mark(credentials: Credentials) -> str:
-    if credentials.api_key is None:
-        return "no key"
-    # tells accounts apart in the journal, and nothing about the key
-    key = b"velas account " + credentials.api_key.reveal().encode()
-    return hashlib.sha256(key).hexdigest()[:12]
 
 
 def _algo_ids(order_id: str | None, client_id: str | None) -> Params:

@@ -21,10 +21,12 @@ from velas.models import (
     Market,
     Order,
     OrderRequest,
+    Position,
     Trade,
     Usage,
 )
 from velas.protocols import FormingCandles
+from velas.validation import OrderValidator
 from velas_replay import _route
 from velas_replay._aside import TapeExchange, tape_of
 from velas_replay._clock import answering
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
     from velas.config import Settings
     from velas.ledger import Ledger
+    from velas.orders import Intent
     from velas.protocols import Exchange
+    from velas.validation import MarketState
     from velas_replay._tape import Playback, Tape
 
 __all__ = ["ReplayExchange"]
@@ -168,11 +172,15 @@ class ReplayExchange:
         """Refuse: a recording does not trade."""
         raise _no_orders("create_order")
 
-    async def cancel_order(self, symbol: str, order_id: str) -> Order:
+    async def cancel_order(
+        self, symbol: str, order_id: str | None = None, *, client_id: str | None = None
+    ) -> Order:
         """Refuse: a recording does not trade."""
         raise _no_orders("cancel_order")
 
-    async def fetch_order(self, symbol: str, order_id: str) -> Order:
+    async def fetch_order(
+        self, symbol: str, order_id: str | None = None, *, client_id: str | None = None
+    ) -> Order:
         """Refuse: a recording does not trade."""
         raise _no_orders("fetch_order")
 
@@ -183,6 +191,22 @@ class ReplayExchange:
     async def balances(self) -> Mapping[str, Decimal]:
         """Refuse: a recording knows no account."""
         raise _no_orders("balances")
+
+    async def positions(self, symbol: str | None = None) -> list[Position]:
+        """Refuse: a recording knows no account."""
+        raise _no_orders("positions")
+
+    async def recover_orders(self) -> list[Intent]:
+        """Refuse: a recording does not trade."""
+        raise _no_orders("recover_orders")
+
+    async def market_state(self, symbol: str) -> MarketState:
+        """Refuse: it belongs to placing orders, and a recording does not trade."""
+        raise _no_orders("market_state")
+
+    async def order_validator(self, symbol: str) -> OrderValidator:
+        """Return the order rules of a market, as it was recorded."""
+        return OrderValidator.from_market(await self.market(symbol))
 
     async def aclose(self) -> None:
         """Release what was opened; may be called again."""

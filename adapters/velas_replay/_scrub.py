@@ -18,7 +18,7 @@ HOST = "recorded.invalid"  # RFC 6761: no such host can ever exist
 # by venue: Binance Spot, Binance USDT-M, Kraken, Bybit
 _PUBLIC = (
     r"/api/v3/(ping|time|exchangeInfo|klines|aggTrades|trades|depth|avgPrice|ticker/\w+)",
-    r"/fapi/v[12]/(ping|time|exchangeInfo|klines|aggTrades|trades|depth|ticker/\w+)",
+    r"/fapi/v[12]/(ping|time|exchangeInfo|klines|aggTrades|trades|depth|premiumIndex|ticker/\w+)",
     r"/0/public/\w+",
     r"/v5/market/[\w-]+",
 )

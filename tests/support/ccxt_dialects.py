@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,7 +33,7 @@ class OtherVenue:
 
     async def __aenter__(self) -> Self:
         app = web.Application()
-        app.router.add_get("/{path:.*}", self._answer)
+        app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -52,14 +53,22 @@ class OtherVenue:
         return sum(name.endswith(path) for name, _ in self.requests)
 
     async def _answer(self, request: web.Request) -> web.Response:
-        self.requests.append((request.path, dict(request.query)))
+        query = {**request.query, **await self.form(request)}
+        self.requests.append((request.path, query))
         for path, bodies in self.bodies.items():
             if request.path.endswith(path) and bodies:
                 body = bodies.pop(0)
                 if isinstance(body, web.Response):
                     return body
                 return web.json_response(body)
-        return web.json_response(self.answer(request.path, dict(request.query)))
+        return web.json_response(self.answer(request.path, query))
+
+    async def form(self, request: web.Request) -> dict[str, str]:
+        """What the body of a request says."""
+        if request.content_type == "application/json":
+            body: dict[str, str] = json.loads(await request.text() or "{}")
+            return body
+        return {name: str(value) for name, value in (await request.post()).items()}
 
     def answer(self, path: str, query: dict[str, str]) -> Any:
         raise NotImplementedError
@@ -93,6 +102,13 @@ class Kraken(OtherVenue):
                 "status": "online",
             }
             return {"error": [], "result": {"XBTUSDT": pair}}
+        if path.endswith("/Depth"):
+            book = {"bids": [["100.1", "2.5", 1]], "asks": [["100.2", "0.00000001", 1]]}
+            return {"error": [], "result": {query["pair"]: book}}
+        if path.endswith("/Ticker"):
+            day = {name: ["100.15", "100.15"] for name in "cvplh"}
+            row = {"a": ["100.2", "1", "1.0"], "b": ["100.1", "2", "2.5"], "o": "99", **day}
+            return {"error": [], "result": {query["pair"]: {**row, "t": [1, 1]}}}
         step_ms = int(query["interval"]) * 60_000
         rows = self.rows(self.clock.now_ms() - 720 * step_ms, step_ms)[-720:]
         since_ms = int(query.get("since", 0)) * 1000
@@ -130,6 +146,13 @@ class Bybit(OtherVenue):
                 "priceFilter": {"tickSize": "0.01"},
             }
             return self.wrapped({"category": "spot", "list": [entry]}, now)
+        if path.endswith("/tickers"):
+            row = {"symbol": "BTCUSDT", "bid1Price": "100.1", "ask1Price": "100.2"}
+            found = {"category": "spot", "list": [{**row, "lastPrice": "100.15"}]}
+            return self.wrapped(found, now)
+        if path.endswith("/orderbook"):
+            book = {"s": "BTCUSDT", "b": [["100.1", "2.5"]], "a": [["100.2", "1"]]}
+            return self.wrapped({**book, "ts": self.clock.now_ms(), "u": 7}, now)
         step_ms = self.steps[query["interval"]] * 60_000
         limit = int(query["limit"])
         start_ms = int(query.get("start", self.clock.now_ms() - limit * step_ms))

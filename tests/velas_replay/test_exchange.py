@@ -16,6 +16,7 @@ import velas
 from velas import registry
 from velas.config import load_settings
 from velas.errors import ConfigError, ExchangeError, Transient, Unsupported
+from velas.models import OrderRequest
 from velas.testing import StandInVenue
 from velas_replay import NotRecorded, ReplayExchange
 from velas_replay.record import STAND_IN_MS
@@ -285,3 +286,13 @@ def test_replays_in_several_event_loops_at_once_work(spot_tape: Path) -> None:
 def test_import_of_the_adapter_does_not_import_vcr() -> None:
     code = "import sys, velas_replay; sys.exit(any(m.split('.')[0] == 'vcr' for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_order_rules_are_those_of_the_recorded_market(spot_tape: Path) -> None:
+    async with ReplayExchange(spot_tape) as exchange:
+        rules = await exchange.order_validator("BTC/USDT")
+        assert not rules.check(OrderRequest("BTC/USDT", "buy", "limit", "0.0000000001", "1")).ok
+        with pytest.raises(Unsupported, match="market_state"):
+            await exchange.market_state("BTC/USDT")
+        with pytest.raises(Unsupported, match="cancel_order"):
+            await exchange.cancel_order("BTC/USDT", client_id="1")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from velas import frames
-from velas.errors import ConfigError, UnknownSymbol, Unsupported
+from velas.errors import AuthError, ConfigError, TradingOff, UnknownSymbol, Unsupported
 from velas.interval import INTERVALS, Interval
 from velas.models import Candle, OrderRequest
 from velas.protocols import Exchange, FormingCandles
@@ -24,6 +24,7 @@ class ExchangeContract:
     A subclass overrides the fixture `exchange`: an open adapter to a venue, real or
     stand-in, that lists `symbol` and has at least three pages of its `interval` candles
     up to now without a hole. Tests of what the adapter's `capabilities` lack are skipped.
+    One that trades is to have neither a key nor a trading mode: no order is ever placed.
 
         class TestMyVenue(ExchangeContract):
             @pytest.fixture
@@ -367,11 +368,66 @@ class ExchangeContract:
             exchange.fetch_order(self.symbol, "1"),
             exchange.open_orders(),
             exchange.balances(),
+            exchange.positions(),
+            exchange.recover_orders(),
+            exchange.market_state(self.symbol),
         ):
             with pytest.raises(Unsupported):
                 await refused
 
+    async def test_orders_in_mode_off_do_not_leave(self, exchange: Exchange) -> None:
+        """Are refused before anything is asked, and so is canceling."""
+        self._trades(exchange)
+        spent = exchange.usage
+        request = OrderRequest(self.symbol, "buy", "MARKET", quantity=1)
+        with pytest.raises(TradingOff, match="off"):
+            await exchange.create_order(request)
+        with pytest.raises(TradingOff, match="off"):
+            await exchange.cancel_order(self.symbol, "1")
+        with pytest.raises(TradingOff, match="off"):
+            await exchange.cancel_order(self.symbol, client_id="1")
+        assert exchange.usage == spent
+
+    async def test_account_without_a_key_is_refused(self, exchange: Exchange) -> None:
+        """Is not asked about without a key; `Unsupported` is for what it never has."""
+        self._trades(exchange)
+        await exchange.market(self.symbol)
+        await exchange.server_time_ms()
+        spent = exchange.usage
+        for refused in (
+            exchange.balances(),
+            exchange.open_orders(),
+            exchange.open_orders(self.symbol),
+            exchange.fetch_order(self.symbol, "1"),
+            exchange.fetch_order(self.symbol, client_id="1"),
+        ):
+            with pytest.raises(AuthError):
+                await refused
+        with pytest.raises((AuthError, Unsupported)):
+            await exchange.positions()
+        assert exchange.usage == spent
+
+    async def test_market_state_has_the_prices_of_its_kind(self, exchange: Exchange) -> None:
+        """Needs no key, and has at least one price that rules refer to."""
+        self._trades(exchange)
+        state = await exchange.market_state(self.symbol)
+        prices = (state.reference_price, state.mark_price, state.best_bid, state.best_ask)
+        assert any(price is not None and price > 0 for price in prices)
+
+    async def test_order_validator_judges_by_the_market(self, exchange: Exchange) -> None:
+        """Refuses an order of nothing; adapters without orders may lack it."""
+        try:
+            rules = await exchange.order_validator(self.symbol)
+        except Unsupported:
+            assert not exchange.capabilities.orders
+            return
+        assert not rules.check(OrderRequest(self.symbol, "buy", "LIMIT", quantity=0, price=0)).ok
+
     # -- helpers ----------------------------------------------------------------------
+
+    def _trades(self, exchange: Exchange) -> None:
+        if not exchange.capabilities.orders:
+            pytest.skip("the adapter does not trade")
 
     async def _forming(self, exchange: Exchange, symbol: str) -> Candle | None:
         if not exchange.capabilities.forming_candles:
