@@ -182,6 +182,17 @@ class Exchange(Protocol):
         """
         ...
 
+    async def fetch_intent(self, intent: str) -> Intent | None:
+        """Return where an intent stands, None if there never was one of that key.
+
+        A placed one has its order as it is now. For a bot that has been restarted and
+        would ask for something else today, such as another price.
+
+        Raises:
+            OrderUnknown: its order may exist, and the venue gives no answer.
+        """
+        ...
+
     async def market_state(self, symbol: str) -> MarketState:
         """Return the prices that the market's order rules refer to; needs no key."""
         ...

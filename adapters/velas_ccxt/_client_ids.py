@@ -12,8 +12,9 @@ from velas.errors import BadRequest
 
 __all__ = ["ClientIds", "client_ids"]
 
-_COUNT = 25  # see velas.orders.client_id
-_OURS = re.compile(r"velas-([a-z2-7]{25})")
+_COUNT = 24  # see velas.orders.client_id
+_OURS = re.compile(r"velas-([a-z2-7]{24})")
+_MARK = ord("v")  # the first byte of a UUID that velas made, 120 bits of the id after it
 _DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -73,7 +74,7 @@ def _as_uuid(digits: str) -> str:
     number = 0
     for digit in digits:
         number = number * 32 + _DIGITS.index(digit)
-    return str(uuid.UUID(int=number))
+    return str(uuid.UUID(int=_MARK << 120 | number))
 
 
 def _of_uuid(wire: str) -> str | None:
@@ -85,11 +86,11 @@ def _of_uuid(wire: str) -> str | None:
     while len(digits) < _COUNT:
         number, digit = divmod(number, 32)
         digits = _DIGITS[digit] + digits
-    return None if number else digits  # one of more digits is not ours
+    return digits if number == _MARK else None
 
 
 def _stripped(prefix: str) -> Callable[[str], str | None]:
-    form = re.compile(rf"{prefix}([a-z2-7]{{25}})")
+    form = re.compile(rf"{prefix}([a-z2-7]{{24}})")
 
     def restore(wire: str) -> str | None:
         found = form.fullmatch(wire)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -83,6 +84,8 @@ class GenericTrading:
     is known to expire: an order whose answer is lost is never sent again, but looked for
     by its client id. Where a venue shows none, it stays unknown.
     """
+
+    remembers_s = math.inf  # not finding an order proves nothing here anyway
 
     def __init__(
         self,

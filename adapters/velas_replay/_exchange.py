@@ -200,6 +200,10 @@ class ReplayExchange:
         """Refuse: a recording does not trade."""
         raise _no_orders("recover_orders")
 
+    async def fetch_intent(self, intent: str) -> Intent | None:
+        """Refuse: a recording does not trade."""
+        raise _no_orders("fetch_intent")
+
     async def market_state(self, symbol: str) -> MarketState:
         """Refuse: it belongs to placing orders, and a recording does not trade."""
         raise _no_orders("market_state")

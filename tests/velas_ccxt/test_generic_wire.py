@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from decimal import Decimal
 from typing import Any
 
@@ -128,11 +129,18 @@ def test_our_client_ids_come_back_as_they_were(venue: str) -> None:
     assert not ids.is_same(sent, client_id_of("another"))
 
 
-def test_krakens_are_uuids_and_stay_so() -> None:
+def test_krakens_are_uuids_and_come_back() -> None:
     ids = client_ids("kraken")
     sent = ids.out(OURS)
-    assert ids.out(sent) == sent == ids.back(sent)
+    assert str(uuid.UUID(sent)) == sent
+    assert ids.back(sent) == OURS
     assert ids.is_same(sent, OURS)
+
+
+def test_krakens_of_somebody_else_stay_as_they_are() -> None:
+    ids = client_ids("kraken")
+    for other in ("0a1b2c3d-0000-4000-8000-000000000000", "my-own-id"):
+        assert ids.out(other) == other == ids.back(other)
 
 
 @pytest.mark.parametrize(

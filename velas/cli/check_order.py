@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import click
@@ -36,13 +36,6 @@ _NUMBERS = (
     ("--callback-rate", "Distance of a trailing stop on Futures, percent."),
 )
 _NO_QUANTITY = "--quantity is needed, unless --quote-quantity or --close-position is given"
-
-
-@runtime_checkable
-class _TellsPrices(Protocol):
-    """What an exchange that trades has beyond `velas.protocols.Exchange`."""
-
-    async def market_state(self, symbol: str) -> MarketState: ...
 
 
 def _order_options(function: F) -> F:
@@ -140,13 +133,11 @@ async def _judge(
 
 async def _asked(exchange: Exchange, symbol: str) -> MarketState | None:
     """Ask for the prices that rules refer to; None where they cannot be had."""
-    why: object = "this adapter does not trade"
-    if isinstance(exchange, _TellsPrices):
-        try:
-            return await exchange.market_state(symbol)
-        # a market that does not trade may have none
-        except (Unsupported, BadRequest, UnknownSymbol) as error:
-            why = error
+    try:
+        return await exchange.market_state(symbol)
+    # it does not trade, or the market does not and has none
+    except (Unsupported, BadRequest, UnknownSymbol) as error:
+        why = str(error)
     say(
         f"velas: {exchange.name} gives no prices that rules refer to ({why}); "
         "--reference-price gives one"

@@ -370,6 +370,7 @@ class ExchangeContract:
             exchange.balances(),
             exchange.positions(),
             exchange.recover_orders(),
+            exchange.fetch_intent("x"),
             exchange.market_state(self.symbol),
         ):
             with pytest.raises(Unsupported):
