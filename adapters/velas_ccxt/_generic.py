@@ -88,7 +88,8 @@ class CcxtExchange(ExchangeAdapter):
     ) -> None:
         known, named = _known(exchange_id or self.exchange_id)
         kind = kind or named
-        client = CcxtClient(
+        make = functools.partial(
+            CcxtClient,
             getattr(ccxt_async, known),
             venue=known,
             clock=clock,
@@ -96,8 +97,8 @@ class CcxtExchange(ExchangeAdapter):
             timeout_s=timeout_s,
             paced=True,
         )
-        self._client = client
-        self._kind = _kind(client.exchange, kind)
+        self._client = client = make()
+        self._kind: Kind = _kind(client.exchange, kind)
         self.linear_settle = self._kind == "derivatives"
         _load_only(client.exchange, self._kind)
         capabilities = _capabilities(client.exchange, self._kind)
@@ -110,27 +111,17 @@ class CcxtExchange(ExchangeAdapter):
         super().__init__(name, capabilities, limiter, clock=clock, margin_ms=margin_ms)
         self._signed: GenericTrading | None = None
         if capabilities.orders:
-            keys = (credentials or Credentials()).only_for(known)
-            trading = trading or Trading()
-
-            def signed() -> CcxtClient:
-                signing = CcxtClient(
-                    getattr(ccxt_async, known),
-                    venue=known,
-                    clock=clock,
-                    url=url,
-                    timeout_s=timeout_s,
-                    config=_signing(self._kind),
-                    paced=True,
-                    credentials=keys,
-                )
-                signing.exchange.velas_pace = client.exchange.velas_pace  # one pace for both
-                return signing
-
+            keys, trading = (credentials or Credentials()).only_for(known), trading or Trading()
+            signed = functools.partial(self._signed_client, make, keys)
             self._signed = GenericTrading(
                 self, keys, trading, host=host, public=client, signed=signed
             )
             self.use_trading(self._signed, trading, ledger=ledger, db_path=db_path)
+
+    def _signed_client(self, make: Callable[..., CcxtClient], keys: Credentials) -> CcxtClient:
+        client = make(config=_signing(self._kind), credentials=keys)
+        client.exchange.velas_pace = self._client.exchange.velas_pace  # one pace for both
+        return client
 
     @classmethod
     def from_settings(
