@@ -134,7 +134,7 @@ def test_check_order_json_has_exactly_its_shape(velas, spot):
     }  # fmt: skip
     assert list(found) == [
         "ok", "exchange", "symbol", "order", "reference", "rules", "violations", "not_judged",
-        "nearest", "why_none",
+        "nearest", "why_none", "nearest_beyond_policy",
     ]  # fmt: skip
     assert (found["ok"], found["exchange"], found["symbol"]) == (False, "binance_spot", "BTC/USDT")
     assert found["order"] == order
@@ -168,6 +168,7 @@ def test_check_order_json_of_a_legal_order_is_its_own_nearest(velas, spot):
     found = json.loads(velas("--json", *LEGAL).stdout)
     assert found["nearest"] == found["order"]
     assert (found["violations"], found["why_none"]) == ([], None)
+    assert found["nearest_beyond_policy"] is None
 
 
 def test_check_order_takes_every_field_of_an_order(velas, futures):
@@ -366,3 +367,16 @@ def test_check_order_with_room_is_a_table_with_the_rules_beside(velas, spot, mon
     (row,) = [line for line in lines if line.startswith("FAIL") and "PRICE_FILTER" in line]
     assert row.split()[:5] == ["FAIL", "PRICE_FILTER", "price", "40000.123", "40000.12"]
     assert row.endswith("must be a multiple of 0.01")
+
+
+def test_check_order_too_small_shows_the_nearest_that_is_large_enough(velas, spot):
+    order = (*LIMIT, "--quantity", "0.0001", "--price", "40000")
+    result = velas(*order)
+    assert result.exit_code == 1
+    text = " ".join(result.stdout.split())
+    assert "no legal order near it: at price 40000 the smallest legal quantity" in text
+    assert "nearest legal order of a larger quantity or a worse price: buy limit" in text
+    found = json.loads(velas("--json", *order).stdout)
+    assert found["nearest"] is None
+    assert found["nearest_beyond_policy"]["quantity"] == "0.00013"
+    assert found["nearest_beyond_policy"]["price"] == "40000"

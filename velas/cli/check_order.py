@@ -35,6 +35,7 @@ _NUMBERS = (
     ("--iceberg-quantity", "The visible part."),
     ("--callback-rate", "Distance of a trailing stop on Futures, percent."),
 )
+_ANY = Decimal(10**20)  # times the asked one
 _NO_QUANTITY = "--quantity is needed, unless --quote-quantity or --close-position is given"
 
 
@@ -155,11 +156,13 @@ def _judged(
     from velas.cli.order_report import Judgement
 
     nearest: OrderRequest | None = None
+    beyond: OrderRequest | None = None
     why_none: str | None = None
     try:
         nearest = rules.normalize(request, reference=state)
     except OrderInvalid as error:
         why_none = str(error)
+        beyond = _at_any_cost(rules, request, state)
     return Judgement(
         exchange=exchange,
         order=request,
@@ -168,5 +171,19 @@ def _judged(
         rules=rules.explain(request, reference=state),
         verdict=rules.check(request, reference=state),
         nearest=nearest,
+        beyond=beyond,
         why_none=why_none,
     )
+
+
+def _at_any_cost(
+    rules: OrderValidator, request: OrderRequest, state: MarketState
+) -> OrderRequest | None:
+    from velas.validation import Policy
+
+    try:
+        return rules.normalize(
+            request, reference=state, policy=Policy(larger_quantity=_ANY, worse_price=_ANY)
+        )
+    except OrderInvalid:
+        return None

@@ -35,7 +35,11 @@ _UNSAID = ("intent", "symbol", "side", "type")
 
 @attrs.frozen
 class Judgement:
-    """What was found of an order; `source` is where the prices came from, if there are any."""
+    """What was found of an order; `source` is where the prices came from, if there are any.
+
+    `nearest` is of no worse price and no larger quantity than the order; where there is
+    none, `why_none` says why and `beyond` is the nearest one that may cost more.
+    """
 
     exchange: str
     order: OrderRequest
@@ -44,6 +48,7 @@ class Judgement:
     rules: tuple[RuleResult, ...]
     verdict: Verdict
     nearest: OrderRequest | None
+    beyond: OrderRequest | None
     why_none: str | None
 
 
@@ -72,6 +77,7 @@ def judgement_document(found: Judgement) -> dict[str, object]:
         ],
         "nearest": None if found.nearest is None else _order_document(found.nearest),
         "why_none": found.why_none,
+        "nearest_beyond_policy": None if found.beyond is None else _order_document(found.beyond),
     }
 
 
@@ -90,6 +96,9 @@ def show_judgement(found: Judgement) -> None:
         return
     if found.nearest is None:
         _wrapped(f"no legal order near it: {found.why_none}", width)
+        if found.beyond is not None:
+            text = _order_text(found.beyond)
+            _wrapped(f"nearest legal order of a larger quantity or a worse price: {text}", width)
     else:
         _wrapped(f"nearest legal order: {_order_text(found.nearest)}", width)
     _wrapped(f"refused: {many(len(found.verdict), 'rule')} broken", width)
