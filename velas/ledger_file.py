@@ -68,6 +68,7 @@ class LedgerFile:
         self._lock = threading.RLock()
         self._closed = False
         self._opened: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] = (0, 0)
         if self.path is None or self.path.exists():
             self._open()
 
@@ -75,6 +76,27 @@ class LedgerFile:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
+
+    def check_in_place(self) -> None:
+        """Refuse to go on with a file that is no longer where it was opened.
+
+        Raises:
+            StoreError: it was removed, renamed or replaced meanwhile: what is written to it
+                nobody would find after a restart.
+        """
+        if self.path is None or self.read_only:
+            return
+        with self._lock, self._translated():
+            self._open()
+        try:
+            found = self.path.stat()
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            raise StoreError(
+                f"{self.path}: removed or replaced while it was open; nothing was sent. Put it "
+                "back, or look at the venue's orders, then start again"
+            )
 
     def close(self) -> None:
         """Close the file; may be called again."""
@@ -119,9 +141,13 @@ class LedgerFile:
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             except OSError as error:
                 raise StoreError(f"{self.path}: cannot be opened: {error.strerror}") from error
-        return sqlite3.connect(
+        opened = sqlite3.connect(
             target, check_same_thread=False, timeout=_BUSY_S, isolation_level=None
         )
+        if self.path is not None:
+            status = self.path.stat()
+            self._identity = (status.st_dev, status.st_ino)
+        return opened
 
     def _snapshot(self) -> sqlite3.Connection:
         # A copy in memory, because a reader of the file itself has to make side files
@@ -251,7 +277,8 @@ class LedgerFile:
         if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
             return StoreCorrupt(
                 f"{self.path}: damaged, or no velas ledger ({error}); set the file aside and a "
-                "new one is made",
+                "new one is made. Order intents in it are forgotten then: look at the venue's "
+                "open and recent orders first, and use new intent keys",
                 path=str(self.path),
             )
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):

@@ -110,8 +110,8 @@ class GenericTrading:
 
     @property
     def account(self) -> str:
-        """The host and a digest of the key: orders of a testnet are not the venue's."""
-        return f"{self._host} {account_mark(self._credentials)}"
+        """Exchange, host and a digest of the key: orders of a testnet are not the venue's."""
+        return f"{self._exchange.name} {self._host} {account_mark(self._credentials)}"
 
     async def venue_time_ms(self, *, fresh: bool = False) -> int:
         """Return the venue's clock, never ahead of it."""

@@ -59,8 +59,8 @@ class BinanceTrading:
 
     @property
     def account(self) -> str:
-        """The host and a digest of the key: orders of the testnet are not the venue's."""
-        return f"{self._host} {self._mark}"
+        """Exchange, host and a digest of the key: orders of the testnet are not the venue's."""
+        return f"{self._exchange.name} {self._host} {account_mark(self._credentials)}"
 
     async def venue_time_ms(self, *, fresh: bool = False) -> int:
         """Return the venue's clock, never ahead of it."""

@@ -54,6 +54,7 @@ class Intent:
 class Journal:
     """The intents of one account at one venue, in a ledger that several processes share.
 
+    `account` is the exchange's name, then what tells its accounts apart: address and key.
     Every change is durable when the call returns. A line moves on only from where its
     writer last saw it (`attempt` and `state`), so of two processes with the same intent
     only one sends; that an order exists may always be written, and is never unwritten.
@@ -75,16 +76,18 @@ class Journal:
         """Write an intent down, or return it as it stands if it is there already.
 
         Raises:
-            ConfigError: the key was used for another order, or the client id by another
-                intent.
+            ConfigError: the key was used for another order, or with another address or
+                API key of the same exchange, or the client id by another intent.
         """
         key = _key_of(request)
         wanted = _encode(request)
+        self._ledger.check_in_place()
         with self._ledger.transaction() as db:
             found = self._find(db, key)
             if found is not None:
                 _check_same(found, request, client_id)
                 return found
+            self._check_other_accounts(db, key)
             with _own_client_id(client_id):
                 db.execute(
                     "INSERT INTO intent VALUES (?, ?, ?, ?, 'ready', 0, NULL, NULL, ?)",
@@ -124,6 +127,7 @@ class Journal:
         """
         if not intent.may_be_sent:
             return None
+        self._ledger.check_in_place()
         changed = self._move(intent, "sent", None, now_ms, expires_ms, attempt=intent.attempt + 1)
         return (
             attrs.evolve(
@@ -178,6 +182,23 @@ class Journal:
                 ).rowcount
             )
 
+    def _check_other_accounts(self, db: sqlite3.Connection, key: str) -> None:
+        # the same account, most likely, under another key or another address
+        name, _, _ = self._account.partition(" ")
+        row = db.execute(
+            "SELECT account FROM intent WHERE intent = ? AND account LIKE ? ESCAPE '\\'"
+            " AND state IN ('ready', 'sent', 'placed')",
+            (key, name.replace("_", "\\_") + " %"),
+        ).fetchone()
+        if row is not None:
+            _, host, mark = (*row[0].split(" "), "", "")[:3]
+            raise ConfigError(
+                f"intent {key!r} has been used at {host} with the API key of mark {mark}, which "
+                f"is not this one ({self._account.partition(' ')[2]}): after a change of key or "
+                "address velas cannot tell whether it is the same account. Use another intent "
+                "key, or another db_path for another account"
+            )
+
     def _find(self, db: sqlite3.Connection, key: str) -> Intent | None:
         row = db.execute(
             f"SELECT {_COLUMNS} FROM intent WHERE account = ? AND intent = ?",
@@ -193,12 +214,15 @@ def _key_of(request: OrderRequest) -> str:
 
 
 def _check_same(found: Intent, request: OrderRequest, client_id: str) -> None:
-    if found.request != request or found.client_id != client_id:
-        raise ConfigError(
-            f"intent {found.key!r} is another order's: {_said(found.request)}, not "
-            f"{_said(request)}; every order needs an intent key of its own, and fetch_intent says "
-            "what became of this one"
-        )
+    if found.request == request and found.client_id == client_id:
+        return
+    fields = [one.name for one in attrs.fields(OrderRequest)]
+    other = [name for name in fields if getattr(found.request, name) != getattr(request, name)]
+    raise ConfigError(
+        f"intent {found.key!r} is another order's: {_said(found.request)}, not "
+        f"{_said(request)} (other {', '.join(other) or 'client_id'}); every order needs an intent "
+        "key of its own, and fetch_intent says what became of this one"
+    )
 
 
 @contextmanager
