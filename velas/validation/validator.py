@@ -112,10 +112,9 @@ class OrderValidator:
             OrderInvalid: there is none, with the reason and the order's violations.
             ConfigError: the reference is a float or no number.
         """
-        verdict = self.check(request, reference=reference)
-        if verdict.ok:
+        if self.check(request, reference=reference).ok:
             return request
-        return normalized(self._families, self._case(request, reference), verdict, policy)
+        return normalized(self._families, self._case(request, reference), policy)
 
     def validate_order(
         self, symbol: str, price: Decimal | int | str, quantity: Decimal | int | str
