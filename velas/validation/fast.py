@@ -85,7 +85,7 @@ class Plan:
 
     def __init__(self, families: Families, order: OrderRequest, kind: Kind) -> None:
         self.kind = kind
-        self.path = Path(_NOTHING, None)
+        self.path = Path(_NOTHING, None)  # of the latest reference: orders come in rows
         self._families = families
         self._priced = "price" in kind.needs
         self._stops = "stop_price" in (*kind.needs, *kind.either)
@@ -110,17 +110,20 @@ class Plan:
 
     def path_for(self, reference: object) -> Path:
         """Return this plan with what is known now, and remember it for the next order."""
+        path = self._new_path(reference)
+        self.path = path
+        return path  # not self.path, which may be another thread's by now
+
+    def _new_path(self, reference: object) -> Path:
         if not self._possible:
-            self.path = Path(reference, None)
-        elif reference is None or isinstance(reference, MarketState):
-            self.path = self._path_of(reference, state_of(reference))
-        else:
-            base = exact(reference)
-            bounds = self._price_bounds
-            for shares in self._shares:
-                bounds = _common(bounds, scaled(shares, base))
-            self.path = Path(reference, self._bare, base, bounds, self._quantity_high)
-        return self.path
+            return Path(reference, None)
+        if reference is None or isinstance(reference, MarketState):
+            return self._path_of(reference, state_of(reference))
+        base = exact(reference)
+        bounds = self._price_bounds
+        for shares in self._shares:
+            bounds = _common(bounds, scaled(shares, base))
+        return Path(reference, self._bare, base, bounds, self._quantity_high)
 
     def passes(self, order: OrderRequest, path: Path) -> bool:
         """Return whether an order is clean; False is "look again the long way"."""
@@ -154,10 +157,9 @@ class Plan:
 
     def judge(self, order: OrderRequest, path: Path) -> Verdict:
         """Return the verdict on an order that does not pass."""
-        if path.verdict is None or not self._has_its_fields(order):
+        if path.verdict is None or not self.breaks_numbers_only(order, path):
             return self._families.verdict(Case(order, self.kind, path.state))
-        # its fields are the usual ones and the standing rules are kept, as the path has a
-        # verdict: so it is a number that did not pass, and which may be told when asked
+        # which number it is may be told when asked
         return Verdict(
             not_judged=path.verdict.not_judged,
             explain=lambda: self._families.broken_of(
@@ -165,10 +167,16 @@ class Plan:
             ),
         )
 
-    def _has_its_fields(self, order: OrderRequest) -> bool:
+    def breaks_numbers_only(self, order: OrderRequest, path: Path) -> bool:
+        """Return whether nothing but numbers is wrong of an order that does not pass.
+
+        So it is if its fields are the usual ones, and the standing rules are kept, as they
+        are where the path has a verdict.
+        """
         quantity, price, stop = order.quantity, order.price, order.stop_price
         return (
-            quantity is not None
+            path.verdict is not None
+            and quantity is not None
             and quantity > 0
             and (price is not None) is self._priced
             and (stop is not None) is self._stops

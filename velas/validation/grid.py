@@ -148,7 +148,7 @@ def nearest(
     aim = min(max(asked, low), high)
     below = lattice.at_most(aim)
     if below == aim:
-        return tidy(aim)
+        return tidy(below)
     above = lattice.at_least(aim)
     if below is not None and below < low:
         below = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -17,21 +18,31 @@ from velas.validation.policy import Policy
 from velas.validation.rules import Case, Rule, RuleResult
 from velas.validation.verdict import Value, Violation, shown
 
-__all__ = ["normalized"]
+__all__ = ["normalized", "refuse_unmendable"]
 
 _ONE = Decimal(1)
 
 
-def normalized(families: Families, case: Case, policy: Policy) -> OrderRequest:
-    """Return the legal order nearest to one that is not.
+def refuse_unmendable(
+    families: Families, case: Case, broken: Iterable[tuple[RuleResult, Rule]]
+) -> None:
+    """Refuse an order if it breaks rules that no number can mend.
 
     Raises:
-        OrderInvalid: it breaks rules that no number can mend, or no number is legal.
+        OrderInvalid: it does.
     """
-    hopeless = [one for one in families.broken(case) if not _mendable(*one)]
+    hopeless = [one for one in broken if not _mendable(*one)]
     if hopeless:
         told = families.violations(case, hopeless)
         raise OrderInvalid("; ".join(map(str, told)), violations=told)
+
+
+def normalized(families: Families, case: Case, policy: Policy) -> OrderRequest:
+    """Return the legal order nearest to one whose numbers alone break rules.
+
+    Raises:
+        OrderInvalid: there is none.
+    """
     search = _Search(families, case, policy)
     search.move("price", search.price_span(), ties="down" if search.buys else "up")
     search.move("stop_price")
@@ -84,7 +95,8 @@ class _Search:
         # a legal value is the nearest to itself
         found = self._families.nearest(field, self.case, within=allowed, ties=ties)
         if found is None:
-            violations = self._families.verdict(self._asked).violations
+            broken = self._families.broken(self._asked)
+            violations = self._families.violations(self._asked, broken)
             raise OrderInvalid(self._why(field, asked, violations), violations=violations)
         if found != asked:
             changes: dict[str, Any] = {field: found}
