@@ -147,7 +147,7 @@ def nearest(
         return None
     aim = min(max(asked, low), high)
     below = lattice.at_most(aim)
-    if below == aim:
+    if below is not None and below == aim:
         return tidy(below)
     above = lattice.at_least(aim)
     if below is not None and below < low:

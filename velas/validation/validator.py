@@ -57,6 +57,10 @@ class OrderValidator:
         self._alone = Families(grids)
         self._plans: dict[tuple[str, str], Plan] = {}
 
+    def __reduce__(self) -> tuple[Callable[[Market], OrderValidator], tuple[Market]]:
+        # copies and other processes make the rules anew: they hold functions and caches
+        return type(self).from_market, (self.market,)
+
     @classmethod
     def from_market(cls, market: Market) -> OrderValidator:
         """Read the rules of a market; what cannot be read is told, never fatal."""
