@@ -6,6 +6,7 @@ of an order's numbers, and leaves the words to the long way.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from velas.decimals import exact
@@ -14,7 +15,7 @@ from velas.validation.families import Families
 from velas.validation.grid import Grid
 from velas.validation.numbers import ENDLESS, FINEST, multiply, remainder
 from velas.validation.parameters import Parameters
-from velas.validation.rules import UNLIMITED, Case, Kind
+from velas.validation.rules import UNLIMITED, Case, Kind, Rule
 from velas.validation.standing_rules import ClientId
 from velas.validation.value_rules import GridRule, Notional, PercentPrice, PositionLimit, scaled
 from velas.validation.verdict import MarketState, Verdict
@@ -200,6 +201,8 @@ class Plan:
 
     def _merge_shape(self) -> None:
         self._numeric = [rule for rule in self._families.rules if isinstance(rule, _NUMERIC)]
+        self._moving = [rule for rule in self._numeric if not rule.fixed]
+        self._doubtful = [rule for rule in self._families.rules if rule.missing or not rule.fixed]
         rules, may = self._families.rules, self.kind.may or ()
         self._sided = "position_side" in may
         times = [rule.times for rule in rules if isinstance(rule, Parameters)]
@@ -238,27 +241,37 @@ class Plan:
         return grid.spacing
 
     def _bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
-        bounds = (FINEST, ENDLESS)  # above zero
-        for rule in self._families.rules:
-            bounds = _common(bounds, rule.bounds(field, case))
-        return bounds
+        return _narrowed((FINEST, ENDLESS), field, case, self._families.rules)  # above zero
 
     def _path_of(self, reference: object, state: MarketState) -> Path:
         case = Case(self._probe, self.kind, state)
         price = next((rule.price.of(state) for rule in self._notionals), None)
-        high = self._bounds("quantity", case)[1]
-        return Path(reference, self._clean(state), price, self._bounds("price", case), high)
+        prices = _narrowed(self._price_bounds, "price", case, self._moving)
+        quantities = (self._quantity_low, self._quantity_high)
+        high = _narrowed(quantities, "quantity", case, self._moving)[1]
+        return Path(reference, self._clean(state), price, prices, high)
 
     def _clean(self, state: MarketState) -> Verdict | None:
         # what is not judged hangs on type, side and state alone, not on the numbers
         unjudged = []
-        for rule in self._families.rules:
-            for row in rule.rows(Case(self._probe, self.kind, state)):
+        case = Case(self._probe, self.kind, state)
+        for rule in self._doubtful:
+            if rule.is_fine(case):
+                continue
+            for row in rule.rows(case):
                 if row.ok is None:
                     unjudged.append(row)
                 elif not row.ok and rule.standing:
                     return None
         return Verdict(not_judged=self._families.told(unjudged))
+
+
+def _narrowed(
+    bounds: tuple[Decimal, Decimal], field: str, case: Case, rules: Iterable[Rule]
+) -> tuple[Decimal, Decimal]:
+    for rule in rules:
+        bounds = _common(bounds, rule.bounds(field, case))
+    return bounds
 
 
 def _common(
