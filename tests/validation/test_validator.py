@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from decimal import Decimal
 from typing import Any
 
@@ -111,3 +113,26 @@ def test_every_real_symbol_has_a_validator(name: str, caplog: pytest.LogCaptureF
         assert {one.filter for one in verdict} <= {"STATUS", "NOTIONAL", "MIN_NOTIONAL"}
         assert {one.filter for one in verdict.not_judged} <= {"MAX_NUM_ORDERS", "MAX_POSITION"}
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "validator", [spot(), futures(), generic(limits={"cost": (Decimal(5), None)})]
+)
+@pytest.mark.parametrize("copied", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy])
+def test_copy_of_a_validator_and_its_verdicts_says_the_same(
+    validator: OrderValidator, copied: Any
+) -> None:
+    asked = order(price="100.0000000001", quantity="0.01")
+    verdict = validator.check(asked, reference=100)
+    other = copied(validator)
+    assert other.market == validator.market
+    assert copied(verdict) == verdict == other.check(asked, reference=100)
+
+
+def test_check_words_that_are_no_order_type_leave_nothing_behind() -> None:
+    validator = spot()
+    list(validator.check(order(type="odd", price="0")))
+    before = [len(one) for one in vars(validator._families).values()]
+    for at in range(50):
+        list(validator.check(order(type=f"odd{at}", price="0")))
+    assert [len(one) for one in vars(validator._families).values()] == before

@@ -25,7 +25,8 @@ class Families:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self._families: dict[str, tuple[Rule, ...]] = {}
-        self._lattices: dict[tuple[str, Kind], Lattice | None] = {}
+        self._lattices: dict[tuple[str, bool], Lattice | None] = {}
+        self._spans: dict[tuple[str, bool], tuple[Span, tuple[Rule, ...]]] = {}
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Yield what each rule says of a case, nearest legal values with the violations."""
@@ -34,19 +35,19 @@ class Families:
             for row in rule.rows(case):
                 yield attrs.evolve(row, nearest=near.to(rule, row)) if row.ok is False else row
 
-    def broken(self, case: Case) -> Iterator[RuleResult]:
-        """Yield the rows of rules that a case breaks."""
-        return (row for rule in self.rules for row in rule.rows(case) if row.ok is False)
+    def broken(self, case: Case) -> list[tuple[RuleResult, Rule]]:
+        """Return the rows that a case breaks, each with its rule."""
+        return [one for one in self._notable(case, self.rules) if one[0].ok is False]
 
     def verdict(self, case: Case) -> Verdict:
         """Return all violations of a case, and what could not be judged."""
         rows = self._notable(case, self.rules)
         unjudged = [row for row, _ in rows if row.ok is None]
-        return Verdict(self._violations(case, rows), self.told(unjudged))
+        return Verdict(self.violations(case, rows), self.told(unjudged))
 
     def broken_of(self, case: Case, rules: Iterable[Rule]) -> tuple[Violation, ...]:
         """Return all violations where only `rules` are in doubt."""
-        return self._violations(case, self._notable(case, rules))
+        return self.violations(case, self._notable(case, rules))
 
     @staticmethod
     def _notable(case: Case, rules: Iterable[Rule]) -> list[tuple[RuleResult, Rule]]:
@@ -58,9 +59,10 @@ class Families:
             if not row.ok
         ]
 
-    def _violations(
+    def violations(
         self, case: Case, rows: Iterable[tuple[RuleResult, Rule]]
     ) -> tuple[Violation, ...]:
+        """Return the broken ones of rows as violations, each with its nearest legal value."""
         near = _Nearest(self, case)
         return tuple(
             Violation(row.filter, row.field, row.value, row.rule, near.to(rule, row))
@@ -88,10 +90,21 @@ class Families:
 
     def span(self, field: str, case: Case) -> Span:
         """Return the bounds of a field, given the other fields."""
-        span = ANY
-        for rule in self._about(field):
+        key = (field, case.kind.market)
+        if key not in self._spans:
+            self._spans[key] = self._fixed(field, case)
+        span, others = self._spans[key]
+        for rule in others:
             span = span.within(rule.span(field, case))
         return span
+
+    def _fixed(self, field: str, case: Case) -> tuple[Span, tuple[Rule, ...]]:
+        """Return the bounds that hang on no number or state, and the rules whose bounds do."""
+        span, about = ANY, self._about(field)
+        for rule in about:
+            if rule.fixed:
+                span = span.within(rule.span(field, case))
+        return span, tuple(rule for rule in about if not rule.fixed)
 
     def _about(self, field: str) -> tuple[Rule, ...]:
         if field not in self._families:
@@ -102,9 +115,9 @@ class Families:
         """Return the legal values of a field, bounds apart; None if its grids never meet."""
         if field == "trailing_delta":
             return _WHOLE
-        key = (field, case.kind)
+        key = (field, case.kind.market)
         if key not in self._lattices:
-            grids = self.grids(*key)
+            grids = self.grids(field, case.kind)
             self._lattices[key] = _common(grids) if grids else _FREE
         found = self._lattices[key]
         return _free(field, case, self._about(field)) if found is _FREE else found

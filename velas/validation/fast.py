@@ -6,6 +6,7 @@ of an order's numbers, and leaves the words to the long way.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from velas.decimals import exact
@@ -14,7 +15,7 @@ from velas.validation.families import Families
 from velas.validation.grid import Grid
 from velas.validation.numbers import ENDLESS, FINEST, multiply, remainder
 from velas.validation.parameters import Parameters
-from velas.validation.rules import UNLIMITED, Case, Kind
+from velas.validation.rules import UNLIMITED, Case, Kind, Rule
 from velas.validation.standing_rules import ClientId
 from velas.validation.value_rules import GridRule, Notional, PercentPrice, PositionLimit, scaled
 from velas.validation.verdict import MarketState, Verdict
@@ -85,7 +86,7 @@ class Plan:
 
     def __init__(self, families: Families, order: OrderRequest, kind: Kind) -> None:
         self.kind = kind
-        self.path = Path(_NOTHING, None)
+        self.path = Path(_NOTHING, None)  # of the latest reference: orders come in rows
         self._families = families
         self._priced = "price" in kind.needs
         self._stops = "stop_price" in (*kind.needs, *kind.either)
@@ -110,17 +111,20 @@ class Plan:
 
     def path_for(self, reference: object) -> Path:
         """Return this plan with what is known now, and remember it for the next order."""
+        path = self._new_path(reference)
+        self.path = path
+        return path  # not self.path, which may be another thread's by now
+
+    def _new_path(self, reference: object) -> Path:
         if not self._possible:
-            self.path = Path(reference, None)
-        elif reference is None or isinstance(reference, MarketState):
-            self.path = self._path_of(reference, state_of(reference))
-        else:
-            base = exact(reference)
-            bounds = self._price_bounds
-            for shares in self._shares:
-                bounds = _common(bounds, scaled(shares, base))
-            self.path = Path(reference, self._bare, base, bounds, self._quantity_high)
-        return self.path
+            return Path(reference, None)
+        if reference is None or isinstance(reference, MarketState):
+            return self._path_of(reference, state_of(reference))
+        base = exact(reference)
+        bounds = self._price_bounds
+        for shares in self._shares:
+            bounds = _common(bounds, scaled(shares, base))
+        return Path(reference, self._bare, base, bounds, self._quantity_high)
 
     def passes(self, order: OrderRequest, path: Path) -> bool:
         """Return whether an order is clean; False is "look again the long way"."""
@@ -154,10 +158,9 @@ class Plan:
 
     def judge(self, order: OrderRequest, path: Path) -> Verdict:
         """Return the verdict on an order that does not pass."""
-        if path.verdict is None or not self._has_its_fields(order):
+        if path.verdict is None or not self.breaks_numbers_only(order, path):
             return self._families.verdict(Case(order, self.kind, path.state))
-        # its fields are the usual ones and the standing rules are kept, as the path has a
-        # verdict: so it is a number that did not pass, and which may be told when asked
+        # which number it is may be told when asked
         return Verdict(
             not_judged=path.verdict.not_judged,
             explain=lambda: self._families.broken_of(
@@ -165,10 +168,16 @@ class Plan:
             ),
         )
 
-    def _has_its_fields(self, order: OrderRequest) -> bool:
+    def breaks_numbers_only(self, order: OrderRequest, path: Path) -> bool:
+        """Return whether nothing but numbers is wrong of an order that does not pass.
+
+        So it is if its fields are the usual ones, and the standing rules are kept, as they
+        are where the path has a verdict.
+        """
         quantity, price, stop = order.quantity, order.price, order.stop_price
         return (
-            quantity is not None
+            path.verdict is not None
+            and quantity is not None
             and quantity > 0
             and (price is not None) is self._priced
             and (stop is not None) is self._stops
@@ -192,6 +201,8 @@ class Plan:
 
     def _merge_shape(self) -> None:
         self._numeric = [rule for rule in self._families.rules if isinstance(rule, _NUMERIC)]
+        self._moving = [rule for rule in self._numeric if not rule.fixed]
+        self._doubtful = [rule for rule in self._families.rules if rule.missing or not rule.fixed]
         rules, may = self._families.rules, self.kind.may or ()
         self._sided = "position_side" in may
         times = [rule.times for rule in rules if isinstance(rule, Parameters)]
@@ -230,27 +241,37 @@ class Plan:
         return grid.spacing
 
     def _bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
-        bounds = (FINEST, ENDLESS)  # above zero
-        for rule in self._families.rules:
-            bounds = _common(bounds, rule.bounds(field, case))
-        return bounds
+        return _narrowed((FINEST, ENDLESS), field, case, self._families.rules)  # above zero
 
     def _path_of(self, reference: object, state: MarketState) -> Path:
         case = Case(self._probe, self.kind, state)
         price = next((rule.price.of(state) for rule in self._notionals), None)
-        high = self._bounds("quantity", case)[1]
-        return Path(reference, self._clean(state), price, self._bounds("price", case), high)
+        prices = _narrowed(self._price_bounds, "price", case, self._moving)
+        quantities = (self._quantity_low, self._quantity_high)
+        high = _narrowed(quantities, "quantity", case, self._moving)[1]
+        return Path(reference, self._clean(state), price, prices, high)
 
     def _clean(self, state: MarketState) -> Verdict | None:
         # what is not judged hangs on type, side and state alone, not on the numbers
         unjudged = []
-        for rule in self._families.rules:
-            for row in rule.rows(Case(self._probe, self.kind, state)):
+        case = Case(self._probe, self.kind, state)
+        for rule in self._doubtful:
+            if rule.is_fine(case):
+                continue
+            for row in rule.rows(case):
                 if row.ok is None:
                     unjudged.append(row)
                 elif not row.ok and rule.standing:
                     return None
         return Verdict(not_judged=self._families.told(unjudged))
+
+
+def _narrowed(
+    bounds: tuple[Decimal, Decimal], field: str, case: Case, rules: Iterable[Rule]
+) -> tuple[Decimal, Decimal]:
+    for rule in rules:
+        bounds = _common(bounds, rule.bounds(field, case))
+    return bounds
 
 
 def _common(

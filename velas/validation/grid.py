@@ -146,7 +146,10 @@ def nearest(
     if lattice is None or high < low:
         return None
     aim = min(max(asked, low), high)
-    below, above = lattice.at_most(aim), lattice.at_least(aim)
+    below = lattice.at_most(aim)
+    if below is not None and below == aim:
+        return tidy(below)
+    above = lattice.at_least(aim)
     if below is not None and below < low:
         below = None
     if above is not None and above > high:

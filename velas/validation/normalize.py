@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -14,24 +15,35 @@ from velas.validation.grid import ANY, Span, Ties
 from velas.validation.numbers import add, multiply, subtract
 from velas.validation.parameters import ADJUSTABLE
 from velas.validation.policy import Policy
-from velas.validation.rules import NUMBERS, Case
-from velas.validation.verdict import Value, Verdict, Violation, shown
+from velas.validation.rules import Case, Rule, RuleResult
+from velas.validation.verdict import Value, Violation, shown
 
-__all__ = ["normalized"]
+__all__ = ["normalized", "refuse_unmendable"]
 
 _ONE = Decimal(1)
 
 
-def normalized(families: Families, case: Case, verdict: Verdict, policy: Policy) -> OrderRequest:
-    """Return the legal order nearest to one that is not.
+def refuse_unmendable(
+    families: Families, case: Case, broken: Iterable[tuple[RuleResult, Rule]]
+) -> None:
+    """Refuse an order if it breaks rules that no number can mend.
 
     Raises:
-        OrderInvalid: it breaks rules that no number can mend, or no number is legal.
+        OrderInvalid: it does.
     """
-    broken = tuple(one for one in verdict if not _mendable(one))
-    if broken:
-        raise OrderInvalid("; ".join(map(str, broken)), violations=broken)
-    search = _Search(families, case, verdict, policy)
+    hopeless = [one for one in broken if not _mendable(*one)]
+    if hopeless:
+        told = families.violations(case, hopeless)
+        raise OrderInvalid("; ".join(map(str, told)), violations=told)
+
+
+def normalized(families: Families, case: Case, policy: Policy) -> OrderRequest:
+    """Return the legal order nearest to one whose numbers alone break rules.
+
+    Raises:
+        OrderInvalid: there is none.
+    """
+    search = _Search(families, case, policy)
     search.move("price", search.price_span(), ties="down" if search.buys else "up")
     search.move("stop_price")
     search.move("quantity", search.quantity_span("quantity"))
@@ -42,18 +54,16 @@ def normalized(families: Families, case: Case, verdict: Verdict, policy: Policy)
     return search.case.order
 
 
-def _mendable(violation: Violation) -> bool:
-    if violation.filter == "PARAMETERS":
-        return violation.field == ADJUSTABLE and violation.nearest is not None
-    return violation.field in NUMBERS
+def _mendable(row: RuleResult, rule: Rule) -> bool:
+    return rule.curable(row) and (row.filter != "PARAMETERS" or row.field == ADJUSTABLE)
 
 
 class _Search:
-    def __init__(self, families: Families, case: Case, verdict: Verdict, policy: Policy) -> None:
+    def __init__(self, families: Families, case: Case, policy: Policy) -> None:
         self.case = case
         self.buys = case.order.side == "buy"
+        self._asked = case
         self._families = families
-        self._verdict = verdict
         self._policy = policy
 
     def price_span(self) -> Span:
@@ -80,23 +90,25 @@ class _Search:
     def move(self, field: str, allowed: Span = ANY, *, ties: Ties = "down") -> None:
         """Move one field to the nearest legal value, if it has one and is not there yet."""
         asked = getattr(self.case.order, field)
-        if asked is None or (allowed.low <= asked <= allowed.high and self._is_legal(field)):
+        if asked is None:
             return
+        # a legal value is the nearest to itself
         found = self._families.nearest(field, self.case, within=allowed, ties=ties)
         if found is None:
-            raise OrderInvalid(self._why(field, asked), violations=self._verdict.violations)
-        changes: dict[str, Any] = {field: found}
-        self.case = attrs.evolve(self.case, order=attrs.evolve(self.case.order, **changes))
+            broken = self._families.broken(self._asked)
+            violations = self._families.violations(self._asked, broken)
+            raise OrderInvalid(self._why(field, asked, violations), violations=violations)
+        if found != asked:
+            changes: dict[str, Any] = {field: found}
+            order = attrs.evolve(self.case.order, **changes)
+            self.case = Case(order, self.case.kind, self.case.state)
 
-    def _is_legal(self, field: str) -> bool:
-        return not any(row.field == field for row in self._families.broken(self.case))
-
-    def _why(self, field: str, asked: Value) -> str:
+    def _why(self, field: str, asked: Value, violations: tuple[Violation, ...]) -> str:
         """Say which value is the nearest without the policy, and what forbids it."""
         where = self._where(field)
         free = self._families.nearest(field, self.case, within=None)
         if free is None or isinstance(free, str) or field == "iceberg_quantity":
-            return f"{where}no legal {field} near {shown(asked)}: {self._reasons(field)}"
+            return f"{where}no legal {field} near {shown(asked)}: {_reasons(field, violations)}"
         assert isinstance(asked, Decimal)
         share = self._policy.worse_price if field == "price" else self._policy.larger_quantity
         if field == "price":
@@ -113,8 +125,7 @@ class _Search:
         price = self.case.order.price
         return f"at price {shown(price)} " if field == "quantity" and price is not None else ""
 
-    def _reasons(self, field: str) -> str:
-        return (
-            "; ".join(str(one) for one in self._verdict if one.field == field)
-            or "rules exclude one another"
-        )
+
+def _reasons(field: str, violations: tuple[Violation, ...]) -> str:
+    found = (str(one) for one in violations if one.field == field)
+    return "; ".join(found) or "rules exclude one another"

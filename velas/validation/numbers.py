@@ -39,8 +39,9 @@ __all__ = [
 _EXACT = Context(
     prec=400, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[InvalidOperation, DivisionByZero, Inexact]
 )
-_UP = Context(prec=400, rounding=ROUND_CEILING, Emax=MAX_EMAX, Emin=MIN_EMIN)
-_DOWN = Context(prec=400, rounding=ROUND_FLOOR, Emax=MAX_EMAX, Emin=MIN_EMIN)
+# a bound by the price of a contract: at most 120 digits before the point, and 60 after it
+_UP = Context(prec=200, rounding=ROUND_CEILING, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_DOWN = Context(prec=200, rounding=ROUND_FLOOR, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _BEYOND = Decimal("1E-60")
 _ONE = Decimal(1)
 add = _EXACT.add

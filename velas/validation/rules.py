@@ -91,12 +91,14 @@ class Rule:
     """One filter of a venue.
 
     A `standing` rule looks at side, type and state only, and at which fields there are,
-    never at the values of an order.
+    never at the values of an order. What a `fixed` rule allows of a field hangs on no
+    more than whether the order executes at the market's price; so does any lattice.
     """
 
     filter: str
     missing: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     standing = False
+    fixed = False
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case: one row for each thing the rule asks; none if it does not apply."""

@@ -111,6 +111,13 @@ class Count(Rule):
     counts: Callable[[Case], bool]
     standing = True
 
+    def is_fine(self, case: Case) -> bool:
+        """Return True only if all rows of a case are fine."""
+        if not self.counts(case):
+            return True
+        found: int | None = getattr(case.state, self.known)
+        return found is not None and self.most is not None and found + 1 <= self.most
+
     def speaks_of(self, field: str) -> bool:
         """Return that it is no matter of numbers."""
         return False

@@ -11,11 +11,11 @@ from velas.errors import OrderInvalid
 from velas.models import Market, OrderRequest
 from velas.order_models import Side
 from velas.validation.families import Families
-from velas.validation.fast import Plan, state_of
+from velas.validation.fast import Path, Plan
 from velas.validation.futures import futures_rules
 from velas.validation.generic import generic_rules
 from velas.validation.grid import ANY, Span
-from velas.validation.normalize import normalized
+from velas.validation.normalize import normalized, refuse_unmendable
 from velas.validation.parameters import FUTURES, GENERIC, SPOT
 from velas.validation.policy import Policy
 from velas.validation.rules import Case, Kind, Rule, RuleResult
@@ -57,6 +57,10 @@ class OrderValidator:
         self._alone = Families(grids)
         self._plans: dict[tuple[str, str], Plan] = {}
 
+    def __reduce__(self) -> tuple[Callable[[Market], OrderValidator], tuple[Market]]:
+        # copies and other processes make the rules anew: they hold functions and caches
+        return type(self).from_market, (self.market,)
+
     @classmethod
     def from_market(cls, market: Market) -> OrderValidator:
         """Read the rules of a market; what cannot be read is told, never fatal."""
@@ -77,6 +81,7 @@ class OrderValidator:
         Raises:
             ConfigError: the reference is a float or no number.
         """
+        # as `_way`, without the price of a call
         plan = self._plans.get((request.side, request.type)) or self._plan(request)
         path = plan.path
         if path.reference is not reference:
@@ -93,7 +98,8 @@ class OrderValidator:
         Raises:
             ConfigError: the reference is a float or no number.
         """
-        return tuple(self._families.rows(self._case(request, reference)))
+        plan, path = self._way(request, reference)
+        return tuple(self._families.rows(Case(request, plan.kind, path.state)))
 
     def normalize(
         self,
@@ -112,10 +118,16 @@ class OrderValidator:
             OrderInvalid: there is none, with the reason and the order's violations.
             ConfigError: the reference is a float or no number.
         """
-        verdict = self.check(request, reference=reference)
-        if verdict.ok:
+        plan, path = self._way(request, reference)
+        if path.verdict is not None and plan.passes(request, path):
             return request
-        return normalized(self._families, self._case(request, reference), verdict, policy)
+        case = Case(request, plan.kind, path.state)
+        if not plan.breaks_numbers_only(request, path):
+            broken = self._families.broken(case)
+            if not broken:
+                return request
+            refuse_unmendable(self._families, case, broken)
+        return normalized(self._families, case, policy)
 
     def validate_order(
         self, symbol: str, price: Decimal | int | str, quantity: Decimal | int | str
@@ -160,7 +172,7 @@ class OrderValidator:
     def _nearest(self, field: str, asked: Decimal, allowed: Span) -> Decimal:
         values: dict[str, Any] = {field: asked}
         order = OrderRequest(self.market.symbol, "buy", "limit", **values)
-        case = self._case(order, None)
+        case = Case(order, self._kind(order.type), MarketState())
         found = self._alone.nearest(field, case, within=allowed)
         if not isinstance(found, Decimal):
             raise OrderInvalid(
@@ -168,8 +180,10 @@ class OrderValidator:
             )
         return found
 
-    def _case(self, request: OrderRequest, reference: Reference) -> Case:
-        return Case(request, self._kind(request.type), state_of(reference))
+    def _way(self, request: OrderRequest, reference: Reference) -> tuple[Plan, Path]:
+        plan = self._plans.get((request.side, request.type)) or self._plan(request)
+        path = plan.path
+        return plan, path if path.reference is reference else plan.path_for(reference)
 
     def _kind(self, name: str) -> Kind:
         return self._kinds.get(name) or Kind(name, conditional=name.startswith(_CONDITIONAL))

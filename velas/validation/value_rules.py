@@ -30,6 +30,7 @@ class GridRule(Rule):
     offset: Decimal = Decimal(0)
     step_text: str = ""
     market_only: bool = False
+    fixed = True
     bounds_text: str = attrs.field(
         init=False,
         repr=False,

@@ -98,14 +98,19 @@ class Verdict(Sequence[Violation]):
     @property
     def ok(self) -> bool:
         """Whether nothing that was judged is violated."""
-        return not self._violations and self._explain is None
+        return self._explain is None and not self._violations
 
     @property
     def violations(self) -> tuple[Violation, ...]:
         """All of them, at least one if not `ok`."""
-        if self._explain is not None:
-            self._violations, self._explain = self._explain(), None
+        explain = self._explain  # which another thread may finish with meanwhile
+        if explain is not None:
+            self._violations = explain()
+            self._explain = None
         return self._violations
+
+    def __reduce__(self) -> tuple[type[Verdict], tuple[object, object]]:
+        return Verdict, (self.violations, self.not_judged)
 
     def __repr__(self) -> str:
         return f"Verdict(violations={self.violations!r}, not_judged={self.not_judged!r})"
