@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from numbers import Integral
 
 from velas.errors import ConfigError
 
@@ -21,13 +22,14 @@ def exact(value: object) -> Decimal:
     if type(value) is Decimal or isinstance(value, Decimal):
         number = value
     elif isinstance(value, float):
+        text = repr(float(value))  # numpy's floats are floats, but do not look so
         raise ConfigError(
-            f"{value!r} is a float, which is seldom the number that was written: "
-            f"give Decimal('{value!r}') or '{value!r}'"
+            f"{text} is a float, which is seldom the number that was written: "
+            f"give Decimal('{text}') or '{text}'"
         )
-    elif isinstance(value, (int, str)) and not isinstance(value, bool):
+    elif _is_written_exactly(value):
         try:
-            number = Decimal(value)
+            number = Decimal(value if isinstance(value, str) else int(str(value)))
         except (InvalidOperation, ValueError):
             raise ConfigError(
                 f"expected a number such as Decimal('0.001'), not {value!r:.80}"
@@ -38,8 +40,15 @@ def exact(value: object) -> Decimal:
     if not isinstance(exponent, int):
         raise ConfigError(f"expected a finite number, not {number}")
     if exponent < -_LARGEST or number.adjusted() >= _LARGEST:
-        raise ConfigError(f"{number} has more than {_LARGEST} digits before or after the point")
+        raise ConfigError(
+            f"{number!s:.60} has more than {_LARGEST} digits before or after the point"
+        )
     return number
+
+
+def _is_written_exactly(value: object) -> bool:
+    # numpy's integers are integers, though no ints; and a bool is an int, though no number
+    return not isinstance(value, bool) and isinstance(value, (str, Integral))
 
 
 def exact_or_none(value: object) -> Decimal | None:

@@ -50,7 +50,7 @@ _SCHEMA = (
     "CREATE INDEX IF NOT EXISTS idempotency_expiry ON idempotency (expires_ms)",
     """CREATE TABLE IF NOT EXISTS intent (
         account TEXT, intent TEXT, client_id TEXT, request BLOB, state TEXT, attempt INTEGER,
-        expires_ms INTEGER, result BLOB, changed_ms INTEGER,
+        expires_ms INTEGER, window_ms INTEGER, result BLOB, changed_ms INTEGER,
         PRIMARY KEY (account, intent), UNIQUE (account, client_id)
     ) WITHOUT ROWID""",
 )

@@ -37,13 +37,25 @@ def _one_of(*choices: str) -> Any:
 
 
 def _text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or not _is_writable(value):
         raise ConfigError(f"{attribute.name} {value!r}: expected text that is not empty")
 
 
 def _optional_text(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None:
         _text(instance, attribute, value)
+
+
+def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{attribute.name} {value!r}: expected True or False")
+
+
+def _is_writable(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def _whole(value: object) -> int | None:
@@ -79,14 +91,14 @@ class OrderRequest:
     time_in_force: str | None = attrs.field(
         default=None, converter=_upper, validator=_optional_text
     )
-    reduce_only: bool = False
+    reduce_only: bool = attrs.field(default=False, validator=_flag)
     intent: str | None = attrs.field(default=None, validator=_optional_text)
     client_id: str | None = attrs.field(default=None, validator=_optional_text)
     quote_quantity: Decimal | None = attrs.field(default=None, converter=exact_or_none)
     iceberg_quantity: Decimal | None = attrs.field(default=None, converter=exact_or_none)
     trailing_delta: int | None = attrs.field(default=None, converter=_whole)
     callback_rate: Decimal | None = attrs.field(default=None, converter=exact_or_none)
-    close_position: bool = False
+    close_position: bool = attrs.field(default=False, validator=_flag)
     position_side: PositionSide | None = attrs.field(
         default=None,
         converter=_lower,

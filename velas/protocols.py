@@ -131,6 +131,11 @@ class Exchange(Protocol):
             OrderNotPlaced: the venue did not execute it; no order exists.
             OrderUnknown: it may exist: call again with the same intent, or
                 `recover_orders`.
+            OrderNotFound: it was placed before, and the venue has forgotten it since.
+            Unavailable, RequestTimeout: placed before, and the venue gives no answer now;
+                or nothing was sent.
+            AuthError: key, signature or permission; no order exists.
+            ConfigError: the intent is another order's.
             TradingOff: by `trading.mode` or `trading.max_notional` it may not leave.
         """
         ...
@@ -190,6 +195,17 @@ class Exchange(Protocol):
 
         Raises:
             OrderUnknown: its order may exist, and the venue gives no answer.
+        """
+        ...
+
+    async def declare_absent(self, intent: str) -> Intent:
+        """Say that an intent whose fate is open has no order, after looking oneself.
+
+        For venues that cannot prove it: the intent may then be sent again. If there is an
+        order after all, there will be two.
+
+        Raises:
+            ConfigError: there is no such intent, or its fate is known.
         """
         ...
 

@@ -271,6 +271,11 @@ class Binance(ExchangeAdapter):
         endpoint: Callable[[Params], Awaitable[Any]] = getattr(self._client.exchange, name)
         return endpoint
 
+    def signed_endpoint(self, name: str) -> Callable[[Params], Awaitable[Any]]:
+        """Return one of ccxt's methods that sends the account's key. Raises: AuthError."""
+        self._client.check_private()
+        return self.endpoint(name)
+
     def _endpoint(self, name: str) -> Callable[[Params], Awaitable[Any]]:
         return self.endpoint(f"{self.api}Get{name}")
 

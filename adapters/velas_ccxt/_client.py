@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import ipaddress
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from ccxt.base.errors import BaseError
 
 from velas.clock import Clock
 from velas.credentials import Credentials
-from velas.errors import BadResponse
+from velas.errors import AuthError, BadResponse
 from velas_ccxt._errors import Reply, clean, translate
 
 __all__ = ["CcxtClient"]
@@ -132,7 +133,10 @@ class CcxtClient:
         self.exchange: Any = _hooked(exchange_class)(
             {**_QUIET, "timeout": int(timeout_s * 1000), **extra, "options": options}
         )
-        _sign_with(self.exchange, credentials or Credentials())
+        keys = credentials or Credentials()
+        _sign_with(self.exchange, keys)
+        known = (keys.api_key, keys.api_secret, keys.password)
+        self._secrets = [one.reveal() for one in known if one is not None]
         self._venue = venue
         self._clock = clock
         self._url = url
@@ -174,9 +178,30 @@ class CcxtClient:
         finally:
             _reply.reset(token)
         _log.debug("%s: %s", self._venue, type(known).__name__)
+        known.args = tuple(self._without_keys(one) for one in known.args)
         # raised out here, so that the ccxt error is not even its context: that one's text has
         # the whole address, signature included
         raise known
+
+    def check_private(self) -> None:
+        """Refuse to send an account's key where anybody on the way could read it.
+
+        Raises:
+            AuthError: requests go out by http, and not to this machine.
+        """
+        address = urlsplit(self._url or "")
+        if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
+            raise AuthError(
+                f"{self._venue}: rest.url is {self._url}: keys go out by https only, except to "
+                "this machine"
+            )
+
+    def _without_keys(self, value: object) -> object:
+        # a firewall's page may repeat them
+        if isinstance(value, str):
+            for secret in self._secrets:
+                value = value.replace(secret, "***")
+        return value
 
     @contextmanager
     def named(self) -> Iterator[None]:
@@ -208,8 +233,10 @@ class CcxtClient:
             # ccxt would open one with an option that newer Pythons warn about
             exchange.own_session = False
             exchange.ssl_context = self._tls()
+            tracing = aiohttp.TraceConfig()
+            tracing.on_request_redirect.append(_refuse_redirect)
             exchange.session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=exchange.ssl_context)
+                connector=aiohttp.TCPConnector(ssl=exchange.ssl_context), trace_configs=[tracing]
             )
             # aiohttp silently repeats a GET or DELETE whose kept-alive connection broke; the
             # venue may have counted both, and whether to repeat is the limiter's to decide
@@ -219,6 +246,18 @@ class CcxtClient:
         if self._url is not None and self._url.startswith("http:"):
             return True  # aiohttp's default, read only should a redirect lead to https
         return ssl.create_default_context(cafile=certifi.where())
+
+
+async def _refuse_redirect(_session: object, _context: object, params: Any) -> None:
+    # a repeated order is a second one, and another host has no business with the key
+    raise aiohttp.ClientError(f"redirected (HTTP {params.response.status}), which is not followed")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _sign_with(exchange: Any, credentials: Credentials) -> None:

@@ -54,6 +54,8 @@ class Reply:
         if not isinstance(document, dict):
             return None, self.body
         code, text = document.get("code"), document.get("msg")
+        if isinstance(code, str) and re.fullmatch(r"-?\d{1,6}", code):
+            code = int(code)
         if not isinstance(code, int) or isinstance(code, bool):
             return None, self.body
         return code, text if isinstance(text, str) else self.body

@@ -49,6 +49,8 @@ _SHOW_FORMING = frozenset(
 # ccxt's address group of a kind of markets, where a venue has several: Binance and its like
 _API = {"spot": "public", "derivatives": "fapiPublic", "binancecoinm": "dapiPublic"}
 _DERIVATIVES = ("swap", "future")
+# whose filters are Binance's; others that list some mean other things by their words
+_BINANCES = frozenset({"binance", "binancecoinm", "binanceus", "binanceusdm"})
 
 
 class CcxtExchange(ExchangeAdapter):
@@ -145,7 +147,9 @@ class CcxtExchange(ExchangeAdapter):
         types = ("spot",) if self._kind == "spot" else _DERIVATIVES
 
         def parse(entries: Any) -> Mapping[str, Market]:
-            found = _mapping.markets(entries.values(), exchange.precisionMode)
+            found = _mapping.markets(
+                entries.values(), exchange.precisionMode, with_filters=exchange.id in _BINANCES
+            )
             return {name: market for name, market in found.items() if market.type in types}
 
         return await self._send(parse, exchange.load_markets, True)

@@ -85,6 +85,7 @@ class GenericTrading:
     by its client id. Where a venue shows none, it stays unknown.
     """
 
+    asks_first = False
     remembers_s = math.inf  # not finding an order proves nothing here anyway
 
     def __init__(
@@ -375,6 +376,7 @@ class GenericTrading:
         await self._exchange.markets()
         if self._signed is None:
             self._signed = self._make()
+            self._signed.check_private()
             self._signed.exchange.milliseconds = self._stamp_ms
         if self._signed.exchange.markets is not self._public.exchange.markets:
             # so that no unified method downloads them itself

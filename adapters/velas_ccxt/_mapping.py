@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 import orjson
@@ -196,8 +197,12 @@ def markets(
     entries: Iterable[Mapping[str, Any] | None],
     precision_mode: int,
     exchange_filters: Filters = (),
+    *,
+    with_filters: bool = True,
 ) -> dict[str, Market]:
     """Return ccxt's market structures as markets by unified symbol.
+
+    `with_filters` False leaves out what the venue itself calls filters.
 
     Where a venue lists two of one symbol (a coin's old and new contract) the active one
     stays.
@@ -210,6 +215,8 @@ def markets(
         if entry is None:
             continue
         one = market(entry, precision_mode, exchange_filters)
+        if not with_filters:
+            one = attrs.evolve(one, filters=())
         if one.symbol not in found or (one.active and not found[one.symbol].active):
             found[one.symbol] = one
     if not found:

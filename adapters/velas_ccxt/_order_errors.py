@@ -21,6 +21,8 @@ _REFUSED = frozenset(
     {-2018, -2019, -2020, -2021, -2022, -2023, -2024, -2026, -2027, -2028, -4015, -4108, -4120}
     | {-5021, -5022}
 )
+# answered by what stands before the venue's engine
+_BEFORE_THE_ENGINE = (401, 403, 418, 429, 451)
 _NOT_EXECUTED = "Service Unavailable."  # USDT-M, HTTP 503: failed for sure
 
 
@@ -33,13 +35,17 @@ def order_error(known: errors.VelasError, reply: Reply, *, spot: bool) -> errors
     """
     code, text = reply.code_and_text()
     message = str(known)
+    if not reply.status:
+        return known  # nothing was sent, or nothing came back: `_errors` knows which
     if code == _DUPLICATE or (code == _REJECTED and text.startswith("Duplicate")):
         return errors.DuplicateOrder(message)
     if code == _OVERLOADED:
         return errors.OrderNotPlaced(message)
-    if reply.status >= 500:
+    if not 400 <= reply.status < 500:
         failed = not spot and reply.status == 503 and code is not None and text == _NOT_EXECUTED
         return errors.OrderNotPlaced(message) if failed else _open(known, message)
+    if reply.status == 409 or (code is None and reply.status not in _BEFORE_THE_ENGINE):
+        return _open(known, message)  # of whatever stands in between, for all that is known
     if code == _SPOT_FILTER or code in _RULES or text.startswith("Filter failure"):
         return errors.OrderRejected(message, by_a_rule=True)
     if code in _REFUSED:
@@ -49,6 +55,6 @@ def order_error(known: errors.VelasError, reply: Reply, *, spot: bool) -> errors
 
 def _open(known: errors.VelasError, message: str) -> errors.VelasError:
     # whatever code comes with it
-    if isinstance(known, errors.RequestTimeout):
+    if isinstance(known, errors.RequestTimeout | errors.Unavailable | errors.BadResponse):
         return known
     return errors.Unavailable(message)

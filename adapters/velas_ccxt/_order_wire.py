@@ -13,6 +13,7 @@ from velas.order_models import Order, OrderRequest, OrderStatus, Position, Posit
 
 __all__ = [
     "CONDITIONAL",
+    "algo_child",
     "algo_id",
     "algo_order",
     "algo_params",
@@ -156,7 +157,7 @@ def algo_order(document: object, symbol: str) -> Order:
             type=str(row.get("orderType") or row.get("type")).lower(),
             status=status,
             quantity=quantity,
-            filled=quantity if status == "filled" else Decimal(0),
+            filled=Decimal(0),  # what was executed is its ordinary order's, see algo_child
             price=price_of(row.get("price")),
             timestamp=_moment(row, "createTime", "updateTime"),
             stop_price=price_of(row.get("triggerPrice")),
@@ -165,6 +166,12 @@ def algo_order(document: object, symbol: str) -> Order:
         )
     except _UNREADABLE as error:
         raise BadResponse(f"not a conditional order: {error!r}") from error
+
+
+def algo_child(document: object) -> str | None:
+    """Return the id of the ordinary order that a triggered conditional one has become."""
+    found = document.get("actualOrderId") if isinstance(document, Mapping) else None
+    return str(found) if found and str(found) != "0" else None
 
 
 def algo_id(number: object) -> str:

@@ -20,7 +20,7 @@ from velas.errors import (
 from velas.limits import RequestType
 from velas.models import Market
 from velas.order_models import Order, OrderRequest, Position
-from velas.orders import Sending
+from velas.orders import Fence, Sending
 from velas.settings import Trading
 from velas.validation import MarketState
 from velas_ccxt import _order_wire as wire
@@ -46,6 +46,7 @@ class BinanceTrading:
     api: str  # ccxt's group of signed endpoints
     open_orders_weight: tuple[int, int]  # of one symbol, of all
     fetch_weight: int
+    asks_first = True
     remembers_s: float  # how long canceled and expired orders without a fill are kept
 
     def __init__(
@@ -60,7 +61,7 @@ class BinanceTrading:
     @property
     def account(self) -> str:
         """Exchange, host and a digest of the key: orders of the testnet are not the venue's."""
-        return f"{self._exchange.name} {self._host} {account_mark(self._credentials)}"
+        return f"{self._exchange.name} {self._host} {self._mark}"
 
     async def venue_time_ms(self, *, fresh: bool = False) -> int:
         """Return the venue's clock, never ahead of it."""
@@ -76,7 +77,7 @@ class BinanceTrading:
 
         async def attempt() -> Order:
             stamped = self._stamped(params)
-            await sending(int(stamped["timestamp"]) + self._trading.recv_window_ms)
+            await sending(self._fence(stamped))
             return await self._order_call(
                 endpoint, stamped, lambda document: self._placed(document, market)
             )
@@ -110,9 +111,12 @@ class BinanceTrading:
         """Ask for an order by its client id."""
         market = await self._exchange.market(request.symbol)
         try:
-            return await self._fetch(market, None, client_id, algo=self._is_algo(request.type))
+            found = await self._fetch(market, None, client_id, algo=self._is_algo(request.type))
         except OrderNotFound:
             return None
+        if found.client_id != client_id:
+            raise BadResponse(f"order {found.client_id!r}, asked was {client_id!r}")
+        return found
 
     async def fetch_order(
         self, market: Market, order_id: str | None, client_id: str | None
@@ -167,7 +171,13 @@ class BinanceTrading:
             return "AlgoOrder", wire.algo_params(request, market.id, client_id)
         return "Order", wire.order_params(request, market.id, client_id, spot=self.spot)
 
+    def _fence(self, stamped: Params) -> Fence:
+        window_ms = self._trading.recv_window_ms
+        return Fence(int(stamped["timestamp"]) + window_ms, window_ms)
+
     def _placed(self, document: object, market: Market) -> Order:
+        if isinstance(document, Mapping) and document.get("symbol") != market.id:
+            raise BadResponse(f"an order of {document.get('symbol')!r}, asked was {market.id}")
         if isinstance(document, Mapping) and "algoId" in document:
             return wire.algo_order(document, market.symbol)
         return wire.order(document, market.symbol)
@@ -183,8 +193,27 @@ class BinanceTrading:
         else:
             params["origClientOrderId"] = client_id
         endpoint = self._endpoint("Get", "AlgoOrder" if algo else "Order")
-        return await self._ask(
-            endpoint, params, lambda document: self._placed(document, market), self.fetch_weight
+        document = await self._ask(endpoint, params, _as_it_is, self.fetch_weight)
+        found = self._placed(document, market)
+        return await self._executed(market, found, document) if algo else found
+
+    async def _executed(self, market: Market, found: Order, document: object) -> Order:
+        """Return a conditional order with what became of the ordinary one it made.
+
+        FINISHED is "filled or canceled": the ordinary order knows which.
+        """
+        child = wire.algo_child(document)
+        if child is None:
+            if found.status == "filled":
+                raise BadResponse(f"{found.id} is finished, but by no order")
+            return found
+        real = await self._fetch(market, child, None, algo=False)
+        return attrs.evolve(
+            found,
+            status=real.status,
+            filled=real.filled,
+            average=real.average,
+            cost=real.cost,
         )
 
     async def _cancel(self, market: Market, found: Order) -> Order:
@@ -218,7 +247,7 @@ class BinanceTrading:
                 f"{self._exchange.name}: this needs an account's key: set {names}, or name a "
                 "private file in trading.credentials_file"
             )
-        return self._exchange.endpoint(f"{self.api}{version}{method}{name}")
+        return self._exchange.signed_endpoint(f"{self.api}{version}{method}{name}")
 
     def _stamped(self, params: Params) -> Params:
         return {

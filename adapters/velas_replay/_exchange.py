@@ -204,6 +204,10 @@ class ReplayExchange:
         """Refuse: a recording does not trade."""
         raise _no_orders("fetch_intent")
 
+    async def declare_absent(self, intent: str) -> Intent:
+        """Refuse: a recording does not trade."""
+        raise _no_orders("declare_absent")
+
     async def market_state(self, symbol: str) -> MarketState:
         """Refuse: it belongs to placing orders, and a recording does not trade."""
         raise _no_orders("market_state")

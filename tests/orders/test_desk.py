@@ -15,7 +15,7 @@ from order_sim import START_MS, sim_loop
 from velas import errors
 from velas.ledger import Ledger
 from velas.order_models import Order, OrderRequest
-from velas.orders import Journal, OrderDesk, Patience, Sending, client_id_of
+from velas.orders import Fence, Journal, OrderDesk, Patience, Sending, client_id_of
 
 REQUEST = OrderRequest("BTC/USDT", "buy", "limit", 1, price=100, intent="first")
 FOUND = Order("BTC/USDT", "7", client_id_of("first"), "buy", "limit", "open", 1, 0, 100, START_MS)
@@ -26,6 +26,7 @@ class Venue:
     """Answers by script: an order or an error; finds what `there` says."""
 
     remembers_s = 3 * 86_400.0
+    asks_first = False
 
     def __init__(self, *answers: object) -> None:
         self.answers = list(answers)
@@ -56,10 +57,12 @@ class Venue:
         return found
 
     async def send_order(self, request: OrderRequest, client_id: str, sending: Sending) -> Order:
-        answer = self.answers.pop(0) if self.answers else FOUND
+        mine = attrs.evolve(FOUND, client_id=client_id)
+        answer = self.answers.pop(0) if self.answers else mine
         if isinstance(answer, errors.ConfigError):
             raise answer  # before anything leaves
-        await sending(self.now_ms() + RECV_WINDOW_MS if self.fence else None)
+        fence = Fence(self.now_ms() + RECV_WINDOW_MS, RECV_WINDOW_MS)
+        await sending(fence if self.fence else None)
         self.sent.append(self.monotonic_s())
         await asyncio.sleep(0.1)
         if isinstance(answer, BaseException):
@@ -109,14 +112,43 @@ async def test_place_again_returns_the_order_as_it_is_now() -> None:
 
 
 @jumping
-@pytest.mark.parametrize("gone", [None, errors.Unavailable("down")])
-async def test_place_again_venue_does_not_tell_returns_what_was_noted(gone: Any) -> None:
+async def test_place_again_at_once_returns_what_was_noted_of_a_young_order() -> None:
     venue = Venue()
     desk = desk_of(venue)
     first = await desk.place(REQUEST)
-    venue.there = [gone]
-    assert await desk.place(REQUEST) == first
+    assert await desk.place(REQUEST) == first  # the venue does not show it yet
     assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_again_an_order_that_the_venue_has_forgotten_is_not_open() -> None:
+    venue = Venue()
+    desk = desk_of(venue)
+    await desk.place(REQUEST)
+    await asyncio.sleep(86_400)
+    with pytest.raises(errors.OrderNotFound, match="placed as order 7, which the venue does not"):
+        await desk.place(REQUEST)
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_again_venue_silent_is_told() -> None:
+    venue = Venue()
+    desk = desk_of(venue)
+    await desk.place(REQUEST)
+    venue.there = [errors.Unavailable("down")]
+    with pytest.raises(errors.Unavailable, match="down"):
+        await desk.place(REQUEST)
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_again_client_id_is_somebody_elses_by_now_returns_the_own_order() -> None:
+    venue = Venue(attrs.evolve(FOUND, status="filled", filled=Decimal(1)))
+    desk = desk_of(venue)
+    first = await desk.place(REQUEST)
+    venue.there = [attrs.evolve(FOUND, id="8", quantity=Decimal(3))]
+    assert await desk.place(REQUEST) == first
 
 
 @jumping
@@ -240,13 +272,130 @@ async def test_place_duplicate_is_asked_for() -> None:
 
 
 @jumping
-async def test_place_order_of_the_id_is_another_one_is_not_taken(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_place_order_changed_by_hand_is_still_ours() -> None:
     venue = Venue(errors.Unavailable("502"))
-    venue.there = [attrs.evolve(FOUND, id="3", quantity=Decimal(9)), FOUND]
+    venue.there = [attrs.evolve(FOUND, quantity=Decimal("0.5"), price=Decimal(99))]
+    order = await desk_of(venue).place(REQUEST)
+    assert (order.id, order.quantity) == ("7", Decimal("0.5"))
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_own_id_used_before_by_an_older_order_is_sent_again() -> None:
+    older = attrs.evolve(
+        FOUND, id="3", client_id="mine", quantity=Decimal(9), timestamp=START_MS - 3_600_000
+    )
+    venue = Venue(errors.Unavailable("502"))
+    venue.there = [older] * 12
+    request = attrs.evolve(REQUEST, client_id="mine")
+    assert (await desk_of(venue).place(request)).id == "7"
+    assert len(venue.sent) == 2
+
+
+@jumping
+async def test_place_own_id_with_a_young_order_of_other_numbers_is_unknown() -> None:
+    other = attrs.evolve(FOUND, id="3", client_id="mine", quantity=Decimal(9))
+    venue = Venue(errors.Unavailable("502"))
+    venue.there = [other] * 200
+    with pytest.raises(errors.OrderUnknown, match="has order 3 of this client id, but another"):
+        await desk_of(venue).place(attrs.evolve(REQUEST, client_id="mine"))
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_answer_about_another_order_is_not_believed() -> None:
+    venue = Venue(attrs.evolve(FOUND, id="999", client_id="somebody-else"))
+    venue.there = [FOUND]
     assert (await desk_of(venue).place(REQUEST)).id == "7"
-    assert "is another one" in caplog.text
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_venue_clock_that_jumps_ahead_proves_nothing() -> None:
+    venue = Venue(errors.Unavailable("502"))
+    honest = venue.venue_time_ms
+
+    async def hasty(*, fresh: bool = False) -> int:
+        return await honest(fresh=fresh) + (60_000 if venue.monotonic_s() < 10 else 0)
+
+    venue.venue_time_ms = hasty  # type: ignore[method-assign]
+    await desk_of(venue).place(REQUEST)
+    first, second = venue.sent
+    assert second - first > RECV_WINDOW_MS / 1000 + 15
+
+
+@jumping
+async def test_place_first_asks_whether_another_journal_has_placed_it() -> None:
+    venue = Venue()
+    venue.asks_first = True
+    venue.there = [FOUND]
+    order = await desk_of(venue).place(REQUEST)
+    assert (order.id, order.intent) == ("7", "first")
+    assert venue.sent == []
+    venue.there = [errors.Unavailable("down")]
+    with pytest.raises(errors.Unavailable):  # not asked, not sent
+        await desk_of(venue).place(REQUEST)
+    assert venue.sent == []
+    await desk_of(venue).place(REQUEST)
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_is_judged_before_every_request() -> None:
+    venue, judged = Venue(errors.Unavailable("502")), []
+
+    async def judge() -> None:
+        judged.append(len(venue.sent))
+        if len(judged) > 1:
+            raise errors.TradingOff("too much")
+
+    desk = desk_of(venue)
+    with pytest.raises(errors.TradingOff):
+        await desk.place(REQUEST, judge=judge)
+    assert judged == [0, 1]
+    assert len(venue.sent) == 1
+
+
+@jumping
+async def test_place_illegal_order_leaves_no_trace() -> None:
+    venue, ledger = Venue(), Ledger()
+
+    async def judge() -> None:
+        raise errors.OrderInvalid("no")
+
+    with pytest.raises(errors.OrderInvalid):
+        await desk_of(venue, ledger).place(REQUEST, judge=judge)
+    assert Journal(ledger, "me").get("first") is None
+
+
+@jumping
+async def test_place_journal_fails_after_the_request_left_is_unknown_not_nothing_sent() -> None:
+    venue, ledger = Venue(errors.Unavailable("502")), Ledger()
+    desk = desk_of(venue, ledger)
+    placing = asyncio.ensure_future(desk.place(REQUEST))
+    await asyncio.sleep(0.05)
+    ledger.close()
+    with pytest.raises(errors.OrderUnknown, match="the journal cannot be used"):
+        await placing
+
+
+@jumping
+async def test_declare_absent_takes_the_owner_s_word() -> None:
+    venue = Venue(errors.Unavailable("502"))
+    venue.fence = False
+    desk = desk_of(venue)
+    with pytest.raises(errors.ConfigError, match="there is none"):
+        await desk.declare_absent("first")
+    with pytest.raises(errors.OrderUnknown, match="declare_absent"):
+        await desk.place(REQUEST)
+    began_s = venue.monotonic_s()
+    with pytest.raises(errors.OrderUnknown):
+        await desk.place(REQUEST)
+    assert venue.monotonic_s() - began_s < 5  # it was asked for long enough before
+    assert (await desk.declare_absent("first")).state == "absent"
+    assert (await desk.place(REQUEST)).id == "7"
+    with pytest.raises(errors.ConfigError, match="is placed"):
+        await desk.declare_absent("first")
 
 
 @jumping
@@ -335,7 +484,7 @@ async def test_recover_settles_every_open_intent() -> None:
         name: journal.claim(one, client_id_of(name), now_ms=1) for name, one in requests.items()
     }
     for name in ("first", "lost"):
-        journal.sending(lines[name], expires_ms=START_MS - 60_000, now_ms=2)
+        journal.sending(lines[name], Fence(START_MS - 60_000, RECV_WINDOW_MS), now_ms=2)
     venue.there = [FOUND]
     settled = {one.key: one for one in await desk_of(venue, ledger).recover()}
     assert {key: one.state for key, one in settled.items()} == {
@@ -354,7 +503,7 @@ async def test_recover_too_late_for_the_venue_s_memory_leaves_it_open() -> None:
     venue, ledger = Venue(), Ledger()
     journal = Journal(ledger, "me")
     line = journal.claim(REQUEST, client_id_of("first"), now_ms=1)
-    journal.sending(line, expires_ms=START_MS - 4 * 86_400_000, now_ms=2)
+    journal.sending(line, Fence(START_MS - 4 * 86_400_000, RECV_WINDOW_MS), now_ms=2)
     (line,) = await desk_of(venue, ledger).recover()
     assert line.state == "sent"
     with pytest.raises(errors.OrderUnknown, match="cannot prove"):
@@ -366,9 +515,7 @@ async def test_recover_too_late_for_the_venue_s_memory_leaves_it_open() -> None:
 async def test_recover_venue_silent_leaves_it_open(caplog: pytest.LogCaptureFixture) -> None:
     venue, ledger = Venue(), Ledger()
     journal = Journal(ledger, "me")
-    journal.sending(
-        journal.claim(REQUEST, client_id_of("first"), now_ms=1), expires_ms=None, now_ms=2
-    )
+    journal.sending(journal.claim(REQUEST, client_id_of("first"), now_ms=1), None, now_ms=2)
     (line,) = await desk_of(venue, ledger).recover()
     assert line.state == "sent"
     assert "'first'" in caplog.text

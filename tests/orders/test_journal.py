@@ -13,7 +13,7 @@ import pytest
 from velas.errors import ConfigError, StoreError
 from velas.ledger import Ledger
 from velas.order_models import Order, OrderRequest
-from velas.orders import Journal, client_id_of
+from velas.orders import Fence, Journal, client_id_of
 
 REQUEST = OrderRequest("BTC/USDT", "buy", "limit", "0.00100", price="64000.10", intent="first")
 ORDER = Order(
@@ -56,11 +56,51 @@ def test_claim_same_numbers_spelled_otherwise_is_the_same_intent(ledger: Ledger)
     assert claimed(journal, again).client_id == first.client_id
 
 
-def test_claim_for_another_order_is_refused(ledger: Ledger) -> None:
+def test_claim_for_another_order_is_refused_once_one_may_exist(ledger: Ledger) -> None:
     journal = Journal(ledger, "me")
-    claimed(journal)
-    with pytest.raises(ConfigError, match=r"'first' is another order's: buy 0\.001 BTC/USDT limit"):
-        claimed(journal, attrs.evolve(REQUEST, quantity=Decimal(2)))
+    journal.sending(claimed(journal), Fence(9, 5), now_ms=2)
+    other = attrs.evolve(REQUEST, quantity=Decimal(2), time_in_force="GTC")
+    with pytest.raises(
+        ConfigError, match=r"is another order's: buy 0\.001.*\(other quantity, time_in_force\)"
+    ):
+        claimed(journal, other)
+
+
+def test_claim_with_other_numbers_is_taken_while_no_order_exists(ledger: Ledger) -> None:
+    journal = Journal(ledger, "me")
+    sent = journal.sending(claimed(journal), Fence(9, 5), now_ms=2)
+    assert sent is not None
+    journal.refused(sent, "too much", now_ms=3)
+    other = claimed(journal, attrs.evolve(REQUEST, quantity=Decimal(2)))
+    assert (other.state, other.request.quantity) == ("refused", 2)
+    assert journal.get("first") == other
+
+
+def test_claim_used_by_another_account_of_the_exchange_is_refused_if_asked(
+    ledger: Ledger,
+) -> None:
+    claimed(Journal(ledger, "kraken api.kraken.com 123"))
+    for account in ("kraken api.kraken.com 456", "kraken elsewhere 123"):
+        with pytest.raises(
+            ConfigError, match=r"used at api\.kraken\.com with the API key of mark 123"
+        ):
+            Journal(ledger, account).claim(REQUEST, "other", now_ms=1, alone=True)
+    for account in ("krakenfutures api.kraken.com 456", "bybit elsewhere 123"):
+        assert Journal(ledger, account).claim(REQUEST, "other", now_ms=1, alone=True)
+
+
+def test_claim_and_sending_notice_a_file_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "velas.db"
+    with Ledger(path) as ledger:
+        journal = Journal(ledger, "me")
+        intent = claimed(journal)
+        path.rename(tmp_path / "elsewhere.db")
+        for change in (
+            lambda: journal.sending(intent, Fence(9, 5), now_ms=2),
+            lambda: claimed(journal, attrs.evolve(REQUEST, intent="second")),
+        ):
+            with pytest.raises(StoreError, match="removed or replaced while it was open"):
+                change()
 
 
 def test_claim_client_id_of_another_intent_is_refused(ledger: Ledger) -> None:
@@ -80,22 +120,22 @@ def test_accounts_do_not_see_one_another(ledger: Ledger) -> None:
 def test_sending_only_one_of_two_may(ledger: Ledger) -> None:
     one, two = Journal(ledger, "me"), Journal(ledger, "me")
     intent = claimed(one)
-    sent = one.sending(intent, expires_ms=9, now_ms=2)
+    sent = one.sending(intent, Fence(9, 5), now_ms=2)
     assert sent is not None
     assert (sent.state, sent.attempt, sent.expires_ms) == ("sent", 1, 9)
-    assert two.sending(intent, expires_ms=9, now_ms=2) is None
-    assert two.sending(sent, expires_ms=9, now_ms=2) is None
+    assert two.sending(intent, Fence(9, 5), now_ms=2) is None
+    assert two.sending(sent, Fence(9, 5), now_ms=2) is None
 
 
 def test_refused_and_absent_may_be_sent_again(ledger: Ledger) -> None:
     journal = Journal(ledger, "me")
-    sent = journal.sending(claimed(journal), expires_ms=9, now_ms=2)
+    sent = journal.sending(claimed(journal), Fence(9, 5), now_ms=2)
     assert sent is not None
     assert journal.refused(sent, "too little money", now_ms=3)
     refused = journal.get("first")
     assert refused is not None
     assert (refused.state, refused.reason) == ("refused", "too little money")
-    again = journal.sending(refused, expires_ms=20, now_ms=4)
+    again = journal.sending(refused, Fence(20, 5), now_ms=4)
     assert again is not None
     assert not journal.absent(sent, "said of the first attempt", now_ms=5)
     assert journal.absent(again, "not found", now_ms=5)
@@ -103,7 +143,7 @@ def test_refused_and_absent_may_be_sent_again(ledger: Ledger) -> None:
 
 def test_placed_is_never_unwritten(ledger: Ledger) -> None:
     journal = Journal(ledger, "me")
-    sent = journal.sending(claimed(journal), expires_ms=9, now_ms=2)
+    sent = journal.sending(claimed(journal), Fence(9, 5), now_ms=2)
     assert sent is not None
     journal.placed(sent, ORDER, now_ms=3)
     for change in (journal.refused, journal.absent):
@@ -111,7 +151,7 @@ def test_placed_is_never_unwritten(ledger: Ledger) -> None:
     found = journal.get("first")
     assert found is not None
     assert (found.state, found.order) == ("placed", ORDER)
-    assert journal.sending(found, expires_ms=20, now_ms=4) is None
+    assert journal.sending(found, Fence(20, 5), now_ms=4) is None
 
 
 def test_unsettled_are_those_of_open_fate_oldest_first(ledger: Ledger) -> None:

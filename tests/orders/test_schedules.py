@@ -92,13 +92,13 @@ def test_schedules_notice_duplicate_taken_for_a_refusal(monkeypatch: pytest.Monk
 def test_schedules_notice_lines_moved_by_whoever_comes_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def move(self, intent, state, result, now_ms, expires_ms, *, attempt=None):  # type: ignore[no-untyped-def]
+    def move(self, seen, to, result):  # type: ignore[no-untyped-def]
         self._ledger.write(
-            "UPDATE intent SET state = ?, result = ?, changed_ms = ?, expires_ms = ?, attempt = ?"
-            " WHERE account = ? AND intent = ?",
+            "UPDATE intent SET state = ?, result = ?, changed_ms = ?, expires_ms = ?, attempt = ?,"
+            " window_ms = ? WHERE account = ? AND intent = ?",
             (
-                *(state, result, now_ms, expires_ms),
-                *(attempt or intent.attempt, self._account, intent.key),
+                *(to.state, result, to.changed_ms, to.expires_ms, to.attempt, to.window_ms),
+                *(self._account, seen.key),
             ),
         )
         return True
@@ -109,8 +109,8 @@ def test_schedules_notice_lines_moved_by_whoever_comes_last(
 
 def test_schedules_notice_a_request_that_leaves_before_it_is_written_down() -> None:
     class Hasty(OrderDesk):
-        async def _send(self, intent):  # type: ignore[no-untyped-def]
-            async def sending(_: int | None) -> None:
+        async def _send(self, call, intent):  # type: ignore[no-untyped-def]
+            async def sending(_: object) -> None:
                 return None
 
             order: Order = await self._venue.send_order(intent.request, intent.client_id, sending)
@@ -118,3 +118,8 @@ def test_schedules_notice_a_request_that_leaves_before_it_is_written_down() -> N
             return order
 
     assert notices(desk=Hasty)
+
+
+def test_schedules_notice_a_venue_clock_believed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling.Settler, "_gone_ms", lambda *_: 10**9)
+    assert notices(6_000)

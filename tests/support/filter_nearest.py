@@ -29,8 +29,8 @@ __all__ = [
 
 MOST_STEPS = 3_000
 FAMILIES = {
+    "stop_price": ("PRICE_FILTER",),  # before the price, which may hang on it
     "price": ("PRICE_FILTER", "PERCENT_PRICE", "PERCENT_PRICE_BY_SIDE"),
-    "stop_price": ("PRICE_FILTER",),
     "quantity": ("LOT_SIZE", "MARKET_LOT_SIZE", "MIN_NOTIONAL", "NOTIONAL", "MAX_POSITION"),
     "iceberg_quantity": ("LOT_SIZE", "ICEBERG_PARTS"),
     "quote_quantity": ("MIN_NOTIONAL", "NOTIONAL"),
@@ -110,7 +110,7 @@ def centers(symbol: Symbol, order: OrderRequest, state: MarketState, field: str)
     around = {Fraction(0), fraction(getattr(order, field)), Fraction(1, 10), Fraction(10)}
     bounds = {x for row in rows_of(symbol, field) for x in numbers_of(row)}
     around |= bounds
-    known = (order.price, state.reference_price, state.mark_price)
+    known = (order.price, order.stop_price, state.reference_price, state.mark_price)
     prices = [fraction(x) for x in known if x is not None and x > 0]
     if field == "price":
         around |= {price * bound for price in prices for bound in bounds}

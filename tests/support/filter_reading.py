@@ -207,14 +207,17 @@ def futures_percent_price(
         compared.append(("best_ask", state.best_ask))
     elif order.type == "market":
         compared.append(("best_bid", state.best_bid))
+    # -4183 and -4184: a stop's limit is compared with its own trigger
+    conditional = order.type.startswith(("stop", "take_profit", "trailing"))
+    base = order.stop_price if conditional else state.mark_price
     for field, price in compared:
-        if price is None or state.mark_price is None:
+        if price is None or base is None:
             yield missing("PERCENT_PRICE")
         elif order.side == "buy":
-            broken = fraction(price) > fraction(state.mark_price) * up
+            broken = fraction(price) > fraction(base) * up
             yield mark("PERCENT_PRICE", field, broken, "max")
         else:
-            broken = fraction(price) < fraction(state.mark_price) * down
+            broken = fraction(price) < fraction(base) * down
             yield mark("PERCENT_PRICE", field, broken, "min")
 
 
@@ -227,7 +230,8 @@ def iceberg_parts(symbol: Symbol, row: Row, order: OrderRequest, _: MarketState)
         return
     parts = fraction(order.quantity) / fraction(order.iceberg_quantity)
     ceiling = -((-parts.numerator) // parts.denominator)
-    yield mark("ICEBERG_PARTS", "iceberg_quantity", ceiling > limit, "max")
+    larger = order.iceberg_quantity > order.quantity  # the visible part of it, yet more than it
+    yield mark("ICEBERG_PARTS", "iceberg_quantity", ceiling > limit or larger, "max")
 
 
 def counted(name: str, count: int | None, limit: Fraction) -> Mark:

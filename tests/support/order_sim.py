@@ -20,7 +20,7 @@ import attrs
 from velas import errors
 from velas.ledger import Ledger
 from velas.order_models import Order, OrderRequest
-from velas.orders import Journal, OrderDesk, Patience, Sending, client_id_of
+from velas.orders import Fence, Journal, OrderDesk, Patience, Sending, client_id_of
 
 __all__ = ["Died", "Outcome", "Process", "Schedule", "SimVenue", "sim_loop"]
 
@@ -96,12 +96,24 @@ class SimVenue:
         self.made: list[Made] = []
         self.began_s = 0.0
         self.skew_ms = rng.choice((0, 0, rng.randint(-3_000, 3_000)))
+        glitch_s = rng.uniform(0, 20)
+        self.glitch = (
+            (glitch_s, glitch_s + rng.uniform(1, 15), rng.randint(5_000, 60_000))
+            if rng.random() < 0.3
+            else (0.0, 0.0, 0)
+        )
         starts_s = rng.uniform(0, 15)
         self.outage_s = (starts_s, starts_s + rng.uniform(0, 200)) if rng.random() < 0.2 else None
 
     def now_ms(self) -> int:
         loop = asyncio.get_running_loop()
         return START_MS + self.skew_ms + int(loop.time() * 1000)
+
+    def told_ms(self) -> int:
+        """What the venue says the time is: for a moment it may be far ahead."""
+        at_s = asyncio.get_running_loop().time() - self.began_s
+        starts_s, ends_s, ahead_ms = self.glitch
+        return self.now_ms() + (ahead_ms if self.faults and starts_s <= at_s < ends_s else 0)
 
     def is_out(self) -> bool:
         """Whether nothing can be asked now."""
@@ -156,6 +168,7 @@ class Process:
     """A bot with a desk of its own on the shared journal; dies after `lives` steps."""
 
     remembers_s = 90 * 86_400.0
+    asks_first = True
 
     def __init__(
         self,
@@ -201,7 +214,7 @@ class Process:
             await self.sleep(self.rng.uniform(0.01, 0.3))
             if self.venue.seldom(0.2) or self.venue.is_out():
                 raise errors.Unavailable("no answer to /time")
-        return self.venue.now_ms() - self.lag_ms
+        return self.venue.told_ms() - self.lag_ms
 
     async def find_order(self, request: OrderRequest, client_id: str) -> Order | None:
         await self.sleep(self.rng.uniform(0.005, 0.2))
@@ -217,7 +230,7 @@ class Process:
         timestamp_ms = self.venue.now_ms() - self.lag_ms
         if self.venue.seldom(0.05):
             timestamp_ms += self.rng.choice((2_000, -9_000))  # the clock jumped
-        await sending(timestamp_ms + RECV_WINDOW_MS)
+        await sending(Fence(timestamp_ms + RECV_WINDOW_MS, RECV_WINDOW_MS))
         if self.venue.seldom(0.1):
             await self.sleep(self.rng.uniform(0, 30))  # stopped, and woken again
         self.step()
@@ -391,11 +404,13 @@ class Schedule:
         self.said_absent.pop(request.intent, None)
         try:
             order = await process.desk.place(request)
-        except (errors.OrderRejected, errors.OrderNotPlaced, errors.RateLimited) as error:
+        except (errors.OrderRejected, errors.OrderNotPlaced) as error:
             self.outcome.seen[type(error).__name__] += 1
             self.said_absent[request.intent] = True
         except errors.OrderUnknown:
             self.outcome.seen["OrderUnknown"] += 1
+        except errors.Transient:
+            self.outcome.seen["asked in vain"] += 1
         else:
             self.outcome.seen["placed"] += 1
             mine = [one.order.id for one in self.venue.orders(order.client_id or "")]

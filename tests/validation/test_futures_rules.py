@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from orderkit import broken, futures, order
 
-from velas import MarketState, OrderValidator
+from velas import MarketState, OrderValidator, Policy
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_check_position_risk_control_with_another_word_is_not_judged() -> None:
 
 
 def test_check_max_num_algo_orders_counts_conditional_types(validator: OrderValidator) -> None:
-    stop = order(type="stop", stop_price="90")
+    stop = order(type="stop", stop_price="99")
     state = MarketState(mark_price=100, open_orders=0, open_algo_orders=10)
     assert broken(validator.check(stop, reference=state)) == [
         ("MAX_NUM_ALGO_ORDERS", "open_algo_orders")
@@ -146,3 +146,25 @@ def test_check_min_notional_is_of_the_quantity_whatever_else_is_given() -> None:
     wrong = order("buy", "market", "1", None, quote_quantity="200")
     found = {(one.filter, one.field) for one in futures().check(wrong, reference="2")}
     assert found == {("PARAMETERS", "quote_quantity"), ("MIN_NOTIONAL", "quantity")}
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "trigger", "ok"),
+    [
+        ("buy", "110.5", "110", True),  # far from the mark price, near its own trigger
+        ("buy", "116", "110", False),
+        ("sell", "85.5", "90", True),
+        ("sell", "85.4", "90", False),
+        ("buy", "104", "50", False),  # near the mark price, far above its trigger
+    ],
+)
+@pytest.mark.parametrize("kind", ["stop", "take_profit"])
+def test_check_percent_price_of_a_stop_is_by_its_trigger(
+    kind: str, side: str, price: str, trigger: str, ok: bool, validator: OrderValidator
+) -> None:
+    asked = order(side, kind, "1", price, stop_price=trigger)
+    state = MarketState(mark_price=100, open_orders=0, open_algo_orders=0)
+    verdict = validator.check(asked, reference=state)
+    assert broken(verdict) == ([] if ok else [("PERCENT_PRICE", "price")])
+    legal = validator.normalize(asked, reference=state, policy=Policy(worse_price="0.2"))
+    assert validator.check(legal, reference=state).ok

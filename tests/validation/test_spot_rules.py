@@ -255,3 +255,11 @@ def test_check_all_violations_at_once(validator: OrderValidator) -> None:
         ("CLIENT_ORDER_ID", "client_id"),
         P, P, L, L, ("PERCENT_PRICE_BY_SIDE", "price"), ("NOTIONAL", "quantity"),
     ]  # fmt: skip
+
+
+def test_check_visible_part_is_no_larger_than_the_whole() -> None:
+    (found,) = spot().check(order(quantity="1", iceberg_quantity="5"), reference="100")
+    assert (found.filter, found.field) == ("ICEBERG_PARTS", "iceberg_quantity")
+    assert found.nearest == 1
+    whole = order(quantity="1", iceberg_quantity="1")
+    assert spot().check(whole, reference="100").ok

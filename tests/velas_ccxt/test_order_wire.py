@@ -151,7 +151,8 @@ def test_algo_order_is_told_from_others_by_its_id() -> None:
     assert (order.price, order.stop_price, order.reduce_only) == (None, Decimal(60000), True)
     assert wire.is_algo_id(order.id) == "9"
     assert wire.is_algo_id("9") is None
-    assert wire.algo_order({**ALGO, "algoStatus": "FINISHED"}, "x").filled == Decimal("0.003")
+    assert wire.algo_child(ALGO) is None
+    assert wire.algo_child({**ALGO, "actualOrderId": 12}) == "12"
     with pytest.raises(BadResponse, match="not a conditional order"):
         wire.algo_order({**ALGO, "algoId": None, "side": ""}, "x")
 

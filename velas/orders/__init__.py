@@ -4,9 +4,10 @@ from velas.orders.client_id import client_id_of
 from velas.orders.desk import OrderDesk
 from velas.orders.journal import Intent, IntentState, Journal
 from velas.orders.settling import Patience
-from velas.orders.venue import OrderVenue, Sending
+from velas.orders.venue import Fence, OrderVenue, Sending
 
 __all__ = [
+    "Fence",
     "Intent",
     "IntentState",
     "Journal",

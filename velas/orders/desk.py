@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -17,8 +17,8 @@ from velas.errors import (
     Banned,
     ConfigError,
     DuplicateOrder,
-    ExchangeError,
     Forbidden,
+    OrderNotFound,
     OrderNotPlaced,
     OrderRejected,
     OrderUnknown,
@@ -32,13 +32,14 @@ from velas.errors import (
 from velas.order_models import Order, OrderRequest
 from velas.orders.client_id import client_id_of
 from velas.orders.journal import Intent, IntentState, Journal
-from velas.orders.settling import Patience, Settler
-from velas.orders.venue import OrderVenue
+from velas.orders.settling import Patience, Settler, is_ours
+from velas.orders.venue import Fence, OrderVenue
 from velas.orders.writing import Writer
 
 __all__ = ["OrderDesk"]
 
 _LOG = logging.getLogger(__name__)
+Judge = Callable[[], Awaitable[None]]
 
 # what a venue raises only where no order was made; all else leaves it open
 _NOT_MADE: Final = (
@@ -72,6 +73,29 @@ class _PassingError(Exception):
         self.cause = cause
 
 
+@attrs.define
+class _Call:
+    """One call of `place`: what it has done so far."""
+
+    key: str
+    has_left: bool
+    judge: Judge | None
+    is_judged: bool
+    sent: int = 0
+    waited: bool = False
+    last: Exception | None = None
+
+    def check(self, intent: Intent, *, over: bool) -> None:
+        """Give up after too many requests, or when the order was wanted too long ago."""
+        if self.sent < _MOST_SENT and not (self.waited and over):
+            return
+        why = intent.reason if self.last is None else self.last
+        raise OrderNotPlaced(
+            f"intent {intent.key!r}: not placed, no order exists after {self.sent} attempt(s) "
+            f"({why}); the same intent may be placed again"
+        ) from self.last
+
+
 class OrderDesk:
     """Places orders of one account at one venue so that no intent gets two.
 
@@ -99,28 +123,43 @@ class OrderDesk:
         self._journal = Writer(journal, clock=clock)
         self._settler = Settler(venue, self._journal, clock=clock, patience=patience or Patience())
         self._resend_s = resend_s
+        self._settle_ms = round((patience or Patience()).settle_s * 1000)
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
-    async def place(self, request: OrderRequest) -> Order:
+    async def place(self, request: OrderRequest, *, judge: Judge | None = None) -> Order:
         """Place the order of an intent, or return it if it was placed before.
 
         Called again with the same intent, now or after a restart, it returns the one
         order as it is now. An order that the venue refused, or that is known not to
         exist, is sent (again); once `resend_s` have passed since the call began, no more.
+        `judge` is awaited before each request leaves; what it raises is raised.
 
         Raises:
             ConfigError: the intent has been used for another order.
             OrderRejected: refused; no order exists.
             OrderNotPlaced: it was not placed, and no order exists.
-            OrderUnknown: it may exist, and the venue cannot be asked now.
-            StoreError: the journal cannot be written; nothing was sent.
+            OrderNotFound: it was placed before, and the venue has forgotten it since.
+            OrderUnknown: it may exist, and the venue or the journal cannot be asked now.
+            StoreError: the journal cannot be used; nothing was sent.
         """
         if request.intent is None:
             raise ConfigError("an order needs an intent key: OrderRequest(..., intent='...')")
+        is_new = await self._journal.find(request.intent) is None
+        if is_new and judge is not None:
+            await judge()  # before it is written down: an illegal one leaves no trace
         client_id = request.client_id or client_id_of(request.intent)
-        intent = await self._journal.claim(request, client_id)
-        async with self._alone(intent.key):
-            return await self._place(intent.key)
+        async with self._alone(request.intent):
+            intent = await self._journal.claim(request, client_id, alone=not self._venue.asks_first)
+            call = _Call(intent.key, intent.state == "sent", judge, is_judged=is_new)
+            try:
+                return await self._place(call)
+            except StoreError as error:
+                if not call.has_left:
+                    raise
+                raise OrderUnknown(
+                    f"intent {intent.key!r}: its order may exist, but the journal cannot be used "
+                    f"({error}); ask again with the same intent"
+                ) from error
 
     async def state_of(self, key: str) -> IntentState | None:
         """Return where an intent stands, None if it was never placed."""
@@ -142,6 +181,24 @@ class OrderDesk:
             if intent.state == "placed":
                 return attrs.evolve(intent, order=await self._as_it_is(intent))
             return intent
+
+    async def declare_absent(self, key: str) -> Intent:
+        """Take its owner's word that an intent whose fate is open has no order.
+
+        Raises:
+            ConfigError: there is no such intent, or its fate is known.
+        """
+        if await self._journal.find(key) is None:
+            raise ConfigError(f"intent {key!r}: there is none of that key")
+        async with self._alone(key):
+            intent = await self._journal.get(key)
+            if intent.state != "sent":
+                raise ConfigError(
+                    f"intent {key!r} is {intent.state}: only one that is 'sent', of which it is "
+                    "not known whether its order exists, can be declared absent"
+                )
+            await self._journal.absent(intent, "declared absent by its owner")
+            return await self._journal.get(key)
 
     async def named(self, order: Order) -> Order:
         """Return an order with the key of its intent, if it was placed here."""
@@ -168,48 +225,57 @@ class OrderDesk:
                     _LOG.warning("%s", error)
             return await self._journal.get(key)
 
-    async def _place(self, key: str) -> Order:
+    async def _place(self, call: _Call) -> Order:
         ends_s = self._clock.monotonic_s() + self._resend_s
-        sent, waited = 0, False
-        last: Exception | None = None
         while True:
-            intent = await self._journal.get(key)
+            intent = await self._journal.get(call.key)
             if intent.state == "sent":
-                waited = True
+                call.waited = True
                 intent = await self._settler.settle(intent)
                 if intent.state == "placed" and intent.order is not None:
                     return intent.order
             if intent.state == "placed":
                 return await self._as_it_is(intent)
-            if not intent.may_be_sent:
-                continue
-            over = waited and self._clock.monotonic_s() >= ends_s
-            if sent >= _MOST_SENT or over:
-                raise _given_up(intent, sent, last) from last
-            sent, waited = sent + 1, True
-            try:
-                order = await self._send(intent)
-            except _PassingError as error:
-                last = error.cause
-                await self._pause(last, sent)
-            else:
+            if intent.may_be_sent:
+                call.check(intent, over=self._clock.monotonic_s() >= ends_s)
+                order = await self._try(call, intent)
                 if order is not None:
                     return order
 
-    async def _pause(self, error: Exception, sent: int) -> None:
-        # a refusal for a time is waited out by the limiter, before the next request
-        if not isinstance(error, (RateLimited, Banned)):
-            await self._clock.sleep(_FIRST_PAUSE_S * 2 ** (sent - 1))
+    async def _try(self, call: _Call, intent: Intent) -> Order | None:
+        """Send once if nothing speaks against it; None if that is to be looked at again."""
+        if intent.attempt == 0 and self._venue.asks_first:
+            found = await self._venue.find_order(intent.request, intent.client_id)
+            if found is not None and is_ours(found, intent):
+                # of another journal, or by another address or key of the account
+                _LOG.warning("intent %r: the venue has its order already", intent.key)
+                return await self._keep(intent, attrs.evolve(found, intent=intent.key))
+        if call.judge is not None and not call.is_judged:
+            await call.judge()
+        call.is_judged, call.waited = False, True
+        try:
+            order = await self._send(call, intent)
+        except _PassingError as error:
+            call.last = error.cause
+            if not isinstance(call.last, (RateLimited, Banned)):
+                call.sent += 1
+                await self._clock.sleep(_FIRST_PAUSE_S * 2 ** (call.sent - 1))
+            # a refusal for a time is waited out by the limiter, before the next request
+            return None
+        call.sent += 1
+        return order
 
-    async def _send(self, intent: Intent) -> Order | None:
+    async def _send(self, call: _Call, intent: Intent) -> Order | None:
         """Send once; None if it is to be found out what became of it."""
         left: Intent | None = None
 
-        async def sending(expires_ms: int | None) -> None:
+        async def sending(fence: Fence | None) -> None:
             nonlocal left
-            left = await self._journal.sending(intent, expires_ms)
+            left = await self._journal.sending(intent, fence)
             if left is None:
                 raise _OvertakenError
+            call.has_left = True
+            self._settler.note_left(left)
 
         try:
             order = await self._venue.send_order(intent.request, intent.client_id, sending)
@@ -222,17 +288,28 @@ class OrderDesk:
             return None
         if left is None:
             raise AssertionError("the venue sent without saying so")
+        if order.client_id not in (None, left.client_id) or not is_ours(order, left):
+            _LOG.warning("intent %r: the answer is about order %s", intent.key, order.id)
+            return None
         return await self._keep(left, attrs.evolve(order, intent=intent.key))
 
     async def _note(self, intent: Intent, error: Exception) -> None:
         """Write down what a failure means; raise it if that is known for sure."""
         if isinstance(error, DuplicateOrder) or not isinstance(error, _NOT_MADE):
             _LOG.warning("intent %r: asking whether its order exists: %s", intent.key, error)
-        elif isinstance(error, _PASSING):
-            if await self._journal.absent(intent, str(error)):
-                raise _PassingError(error) from error
-        elif await self._journal.refused(intent, str(error)):
-            raise error
+            return
+        passing = isinstance(error, _PASSING)
+        write = self._journal.absent if passing else self._journal.refused
+        try:
+            if not await write(intent, str(error)):
+                return  # somebody else has moved it on
+        except StoreError as problem:
+            _LOG.error("intent %r: %s could not be noted: %s", intent.key, error, problem)
+        if passing:
+            raise _PassingError(error) from error
+        if isinstance(error, BadRequest):  # it was the order that the venue would not have
+            raise OrderRejected(str(error)) from error
+        raise error
 
     async def _keep(self, intent: Intent, order: Order) -> Order:
         try:
@@ -244,17 +321,18 @@ class OrderDesk:
 
     async def _as_it_is(self, intent: Intent) -> Order:
         known = intent.order
-        try:
-            found = await self._venue.find_order(intent.request, intent.client_id)
-        except ExchangeError as error:
-            if known is None:
-                raise
-            _LOG.warning("intent %r: its order as it was noted: %s", intent.key, error)
+        found = await self._venue.find_order(intent.request, intent.client_id)
+        if found is not None and (known is None or found.id == known.id):
+            return attrs.evolve(found, intent=intent.key)
+        # one that is over may be forgotten, and one that is young not to be seen yet
+        young = self._clock.now_ms() - intent.changed_ms < self._settle_ms
+        if known is not None and (young or not known.is_open):
             return known
-        order = known if found is None else found
-        if order is None:
-            raise StoreError(f"intent {intent.key!r} is placed, but its order is not noted")
-        return attrs.evolve(order, intent=intent.key)
+        number = "?" if known is None else known.id
+        raise OrderNotFound(
+            f"intent {intent.key!r}: it was placed as order {number}, which the venue does not "
+            "know any more: it has ended, without a fill as far as is known"
+        )
 
     @asynccontextmanager
     async def _alone(self, key: str) -> AsyncIterator[None]:
@@ -269,11 +347,3 @@ class OrderDesk:
                 del self._locks[key]
             else:
                 self._locks[key] = (lock, users - 1)
-
-
-def _given_up(intent: Intent, sent: int, last: Exception | None) -> OrderNotPlaced:
-    why = intent.reason if last is None else last
-    return OrderNotPlaced(
-        f"intent {intent.key!r}: not placed, no order exists after {sent} attempt(s) ({why}); "
-        "the same intent may be placed again"
-    )

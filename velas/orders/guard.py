@@ -64,9 +64,13 @@ async def _worth(
     quantity = request.quantity
     if quantity is None:
         raise TradingOff(f"{request.symbol}: without a quantity its worth cannot be told")
+    size = market.contract_size or Decimal(1)
+    if market.linear is False:  # inverse: a contract is worth so much of the quote currency
+        return _EXACT.multiply(quantity, size)
+    if market.type != "spot" and market.linear is None:
+        raise TradingOff(f"{request.symbol}: what its contracts are worth cannot be told")
     prices = [one for one in (request.price, request.stop_price) if one is not None]
     if request.side == "sell" or not prices:
         book = await quote()
         prices.append(book.ask if request.side == "buy" else book.bid)
-    size = market.contract_size or Decimal(1)
     return _EXACT.multiply(_EXACT.multiply(quantity, max(prices)), size)

@@ -14,12 +14,13 @@ from velas.decimals import plain
 from velas.errors import ConfigError, StoreError
 from velas.ledger_file import LedgerFile
 from velas.order_models import Order, OrderRequest
+from velas.orders.venue import Fence
 
 __all__ = ["Intent", "IntentState", "Journal"]
 
 IntentState = Literal["ready", "sent", "placed", "refused", "absent"]
 
-_COLUMNS = "intent, client_id, request, state, attempt, expires_ms, result, changed_ms"
+_COLUMNS = "intent, client_id, request, state, attempt, expires_ms, window_ms, result, changed_ms"
 _OPEN = ("ready", "sent")
 
 
@@ -31,7 +32,8 @@ class Intent:
     fate is not known), ``placed`` (the order exists), ``refused`` (the venue judged it and
     said no) or ``absent`` (known not to exist for another reason). `attempt` counts the
     requests that left; the last of them cannot be executed any more once the venue's
-    clock has passed `expires_ms` (None: it always can). `order` is what the venue said of
+    clock has passed `expires_ms`, `window_ms` after it was signed (None: it always can).
+    `order` is what the venue said of
     a placed one, `reason` why another state was reached.
     """
 
@@ -41,6 +43,7 @@ class Intent:
     state: IntentState = "ready"
     attempt: int = 0
     expires_ms: int | None = None
+    window_ms: int | None = None
     order: Order | None = None
     reason: str | None = None
     changed_ms: int = 0
@@ -72,28 +75,49 @@ class Journal:
         """Whether it is a file, so that writing takes time."""
         return self._ledger.path is not None
 
-    def claim(self, request: OrderRequest, client_id: str, *, now_ms: int) -> Intent:
+    def claim(
+        self, request: OrderRequest, client_id: str, *, now_ms: int, alone: bool = False
+    ) -> Intent:
         """Write an intent down, or return it as it stands if it is there already.
 
+        One that is known to have no order may be claimed with other numbers. `alone`
+        refuses a key that another account of the same exchange has used: it may be the
+        same one by another address or API key.
+
         Raises:
-            ConfigError: the key was used for another order, or with another address or
-                API key of the same exchange, or the client id by another intent.
+            ConfigError: the key belongs to another order, or its client id to another
+                intent.
         """
         key = _key_of(request)
-        wanted = _encode(request)
         self._ledger.check_in_place()
         with self._ledger.transaction() as db:
             found = self._find(db, key)
+            if found is not None and not _is_same(found, request):
+                found = self._changed(db, found, request, now_ms)
             if found is not None:
-                _check_same(found, request, client_id)
                 return found
-            self._check_other_accounts(db, key)
+            if alone:
+                self._check_other_accounts(db, key)
             with _own_client_id(client_id):
                 db.execute(
-                    "INSERT INTO intent VALUES (?, ?, ?, ?, 'ready', 0, NULL, NULL, ?)",
-                    (self._account, key, client_id, wanted, now_ms),
+                    "INSERT INTO intent VALUES (?, ?, ?, ?, 'ready', 0, NULL, NULL, NULL, ?)",
+                    (self._account, key, client_id, _encode(request), now_ms),
                 )
         return Intent(key, client_id, request, changed_ms=now_ms)
+
+    def _changed(
+        self, db: sqlite3.Connection, found: Intent, request: OrderRequest, now_ms: int
+    ) -> Intent:
+        if not found.may_be_sent:
+            raise _another(found, request)
+        client_id = request.client_id or found.client_id
+        with _own_client_id(client_id):
+            db.execute(
+                "UPDATE intent SET request = ?, client_id = ?, changed_ms = ?"
+                " WHERE account = ? AND intent = ?",
+                (_encode(request), client_id, now_ms, self._account, found.key),
+            )
+        return attrs.evolve(found, request=request, client_id=client_id, changed_ms=now_ms)
 
     def get(self, key: str) -> Intent | None:
         """Return the intent of a key as it stands now, None if it was never claimed."""
@@ -120,7 +144,7 @@ class Journal:
         )
         return [_decode(row) for row in rows]
 
-    def sending(self, intent: Intent, *, expires_ms: int | None, now_ms: int) -> Intent | None:
+    def sending(self, intent: Intent, fence: Fence | None, *, now_ms: int) -> Intent | None:
         """Write down that a request leaves now; None if somebody else was faster.
 
         When it returns an intent, and only then, the request may go out.
@@ -128,19 +152,16 @@ class Journal:
         if not intent.may_be_sent:
             return None
         self._ledger.check_in_place()
-        changed = self._move(intent, "sent", None, now_ms, expires_ms, attempt=intent.attempt + 1)
-        return (
-            attrs.evolve(
-                intent,
-                state="sent",
-                attempt=intent.attempt + 1,
-                expires_ms=expires_ms,
-                reason=None,
-                changed_ms=now_ms,
-            )
-            if changed
-            else None
+        sent = attrs.evolve(
+            intent,
+            state="sent",
+            attempt=intent.attempt + 1,
+            expires_ms=None if fence is None else fence.expires_ms,
+            window_ms=None if fence is None else fence.window_ms,
+            reason=None,
+            changed_ms=now_ms,
         )
+        return sent if self._move(intent, sent, None) else None
 
     def placed(self, intent: Intent, order: Order, *, now_ms: int) -> Intent:
         """Write down that the order exists."""
@@ -153,31 +174,24 @@ class Journal:
 
     def refused(self, intent: Intent, reason: str, *, now_ms: int) -> bool:
         """Write down that the venue refused the request; False if the line moved on."""
-        return self._move(intent, "refused", orjson.dumps(reason), now_ms, intent.expires_ms)
+        to = attrs.evolve(intent, state="refused", changed_ms=now_ms)
+        return self._move(intent, to, orjson.dumps(reason))
 
     def absent(self, intent: Intent, reason: str, *, now_ms: int) -> bool:
         """Write down that no order exists; False if the line moved on meanwhile."""
-        return self._move(intent, "absent", orjson.dumps(reason), now_ms, intent.expires_ms)
+        to = attrs.evolve(intent, state="absent", changed_ms=now_ms)
+        return self._move(intent, to, orjson.dumps(reason))
 
-    def _move(
-        self,
-        intent: Intent,
-        state: IntentState,
-        result: bytes | None,
-        now_ms: int,
-        expires_ms: int | None,
-        *,
-        attempt: int | None = None,
-    ) -> bool:
+    def _move(self, seen: Intent, to: Intent, result: bytes | None) -> bool:
         with self._ledger.transaction() as db:
             return bool(
                 db.execute(
-                    "UPDATE intent SET state = ?, result = ?, changed_ms = ?, expires_ms = ?,"
-                    " attempt = ? WHERE account = ? AND intent = ? AND attempt = ? AND state = ?",
+                    "UPDATE intent SET state = ?, attempt = ?, expires_ms = ?, window_ms = ?,"
+                    " result = ?, changed_ms = ?"
+                    " WHERE account = ? AND intent = ? AND attempt = ? AND state = ?",
                     (
-                        *(state, result, now_ms, expires_ms),
-                        intent.attempt if attempt is None else attempt,
-                        *(self._account, intent.key, intent.attempt, intent.state),
+                        *(to.state, to.attempt, to.expires_ms, to.window_ms),
+                        *(result, to.changed_ms, self._account, seen.key, seen.attempt, seen.state),
                     ),
                 ).rowcount
             )
@@ -213,12 +227,14 @@ def _key_of(request: OrderRequest) -> str:
     return request.intent
 
 
-def _check_same(found: Intent, request: OrderRequest, client_id: str) -> None:
-    if found.request == request and found.client_id == client_id:
-        return
+def _is_same(found: Intent, request: OrderRequest) -> bool:
+    return found.request == request and request.client_id in (None, found.client_id)
+
+
+def _another(found: Intent, request: OrderRequest) -> ConfigError:
     fields = [one.name for one in attrs.fields(OrderRequest)]
     other = [name for name in fields if getattr(found.request, name) != getattr(request, name)]
-    raise ConfigError(
+    return ConfigError(
         f"intent {found.key!r} is another order's: {_said(found.request)}, not "
         f"{_said(request)} (other {', '.join(other) or 'client_id'}); every order needs an intent "
         "key of its own, and fetch_intent says what became of this one"
@@ -245,7 +261,7 @@ def _encode(model: OrderRequest | Order) -> bytes:
 
 
 def _decode(row: tuple[Any, ...]) -> Intent:
-    key, client_id, request, state, attempt, expires_ms, result, changed_ms = row
+    key, client_id, request, state, attempt, expires_ms, window_ms, result, changed_ms = row
     try:
         told = None if result is None else orjson.loads(result)
         return Intent(
@@ -255,6 +271,7 @@ def _decode(row: tuple[Any, ...]) -> Intent:
             state,
             attempt,
             expires_ms,
+            window_ms,
             order=Order(**told) if isinstance(told, dict) else None,
             reason=told if isinstance(told, str) else None,
             changed_ms=changed_ms,

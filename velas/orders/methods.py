@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from velas.errors import Unsupported
+from velas.errors import ExchangeError, Unsupported
 from velas.order_models import Order, OrderRequest, Position
 from velas.orders.journal import Intent
 from velas.orders.trader import Trader
@@ -23,6 +23,7 @@ class OrderMethods:
 
     name: str
     _trader: Trader | None = None
+    _closed: bool = False
 
     async def create_order(self, request: OrderRequest) -> Order:
         """Place an order, at most once for `request.intent`.
@@ -37,6 +38,11 @@ class OrderMethods:
             OrderNotPlaced: the venue did not execute it; no order exists.
             OrderUnknown: it may exist: call again with the same intent, or
                 `recover_orders`.
+            OrderNotFound: it was placed before, and the venue has forgotten it since.
+            Unavailable, RequestTimeout: placed before, and the venue gives no answer now;
+                or nothing was sent.
+            AuthError: key, signature or permission; no order exists.
+            ConfigError: the intent is another order's.
             TradingOff: by `trading.mode` or `trading.max_notional` it may not leave.
         """
         return await self._orders("create_order").create(request)
@@ -91,6 +97,17 @@ class OrderMethods:
         """
         return await self._orders("fetch_intent").look_up(intent)
 
+    async def declare_absent(self, intent: str) -> Intent:
+        """Say that an intent whose fate is open has no order, after looking oneself.
+
+        For venues that cannot prove it: the intent may then be sent again. If there is an
+        order after all, there will be two.
+
+        Raises:
+            ConfigError: there is no such intent, or its fate is known.
+        """
+        return await self._orders("declare_absent").declare_absent(intent)
+
     async def market_state(self, symbol: str) -> MarketState:
         """Return the prices that the market's order rules refer to."""
         return await self._orders("market_state").state(symbol)
@@ -100,6 +117,8 @@ class OrderMethods:
         return await self._orders("order_validator").validator(symbol)
 
     def _orders(self, method: str) -> Trader:
+        if self._closed:
+            raise ExchangeError(f"{self.name} is closed; open the exchange again")
         if self._trader is None:
             raise Unsupported(
                 f"{self.name}: {method} is not available, this adapter does not trade"

@@ -28,7 +28,6 @@ from velas.validation import MarketState, OrderValidator, Verdict
 __all__ = ["Markets", "Trader"]
 
 _LOG = logging.getLogger(__name__)
-_SETTLED_OR_OUT = ("placed", "sent")
 
 
 class Markets(Protocol):
@@ -81,24 +80,30 @@ class Trader:
 
     async def create(self, request: OrderRequest) -> Order:
         """Judge an order, then place it once, or have it tested; see `Exchange`."""
+        if not isinstance(request, OrderRequest):
+            raise ConfigError(f"create_order takes an OrderRequest, not {type(request).__name__}")
         check_mode(self.trading.mode, "create_order")
         market = await self._exchange.market(request.symbol)
         request = attrs.evolve(
             request, symbol=market.symbol, intent=request.intent or f"auto {uuid.uuid4().hex}"
         )
-        if self.trading.mode == "live" and await self._is_known(request):
-            return await self._the_desk().place(request)  # it was judged when it was new
-        self._judge(request, market)
-        await check_worth(
-            request,
-            market,
-            self.trading.max_notional,
-            lambda: self._exchange.fetch_book_ticker(market.symbol),
-        )
+
+        async def judge() -> None:
+            self._judge(request, market)
+            await check_worth(
+                request,
+                market,
+                self.trading.max_notional,
+                lambda: self._exchange.fetch_book_ticker(market.symbol),
+            )
+
         try:
             if self.trading.mode == "test":
+                await judge()
                 return await self._tested(request)
-            return await self._the_desk().place(request)
+            return await self._the_desk().place(request, judge=judge)
+        except OrderInvalid:
+            raise
         except OrderRejected as error:
             raise await self._judged_again(request, error) from error
 
@@ -136,7 +141,11 @@ class Trader:
 
     async def look_up(self, intent: str) -> Intent | None:
         """Return where an intent stands, with its order as it is now."""
-        return await self._the_desk().look_up(intent)
+        return await self._the_desk().look_up(_text("intent", intent))
+
+    async def declare_absent(self, intent: str) -> Intent:
+        """Take its owner's word that an intent of open fate has no order."""
+        return await self._the_desk().declare_absent(_text("intent", intent))
 
     async def state(self, symbol: str) -> MarketState:
         """Return the prices that the market's rules refer to."""
@@ -172,7 +181,11 @@ class Trader:
             return error
         verdict = self._rules(market).check(request, reference=state)
         if verdict.ok:
-            error.add_note("by the rules and prices fetched since then the order is legal")
+            left = "; ".join(str(one) for one in verdict.not_judged)
+            error.add_note(
+                "by the rules and prices fetched since then the order is legal, as far as that "
+                f"can be judged here ({left or 'all rules were judged'})"
+            )
             return error
         return _invalid(request, verdict, str(error))
 
@@ -200,9 +213,6 @@ class Trader:
             reduce_only=request.reduce_only,
             intent=request.intent,
         )
-
-    async def _is_known(self, request: OrderRequest) -> bool:
-        return await self._the_desk().state_of(str(request.intent)) in _SETTLED_OR_OUT
 
     def _the_desk(self) -> OrderDesk:
         if self._desk is None:
@@ -237,7 +247,16 @@ def _invalid(request: OrderRequest, verdict: Verdict, fate: str) -> OrderInvalid
     )
 
 
-def _one_id(order_id: str | None, client_id: str | None) -> tuple[str | None, str | None]:
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{name} {value!r}: expected text that is not empty")
+    return value
+
+
+def _one_id(order_id: str | int | None, client_id: str | None) -> tuple[str | None, str | None]:
     if (order_id is None) == (client_id is None):
         raise ConfigError("name the order by order_id or by client_id, one of the two")
-    return order_id, client_id
+    if client_id is not None:
+        return None, _text("client_id", client_id)
+    is_number = isinstance(order_id, int) and not isinstance(order_id, bool)
+    return _text("order_id", str(order_id) if is_number else order_id), None

@@ -6,13 +6,27 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
+import attrs
+
 from velas.models import Market
 from velas.order_models import Order, OrderRequest, Position
 from velas.validation import MarketState
 
-__all__ = ["OrderVenue", "Sending", "TradingVenue"]
+__all__ = ["Fence", "OrderVenue", "Sending", "TradingVenue"]
 
-Sending = Callable[[int | None], Awaitable[None]]
+
+@attrs.frozen
+class Fence:
+    """When a request can be executed no more: once the venue's clock is past `expires_ms`.
+
+    It was signed `window_ms` before.
+    """
+
+    expires_ms: int
+    window_ms: int
+
+
+Sending = Callable[[Fence | None], Awaitable[None]]
 
 
 class OrderVenue(Protocol):
@@ -23,12 +37,19 @@ class OrderVenue(Protocol):
         """How long an order that was never filled can be found after its end, in s."""
         ...
 
+    @property
+    def asks_first(self) -> bool:
+        """Whether `find_order` is cheap and sure enough to ask before an intent's first request.
+
+        It finds what another journal, key or address of the account has placed.
+        """
+        ...
+
     async def send_order(self, request: OrderRequest, client_id: str, sending: Sending) -> Order:
         """Send the order under `client_id`, once, and return it.
 
-        Awaits `sending(expires_ms)` right before the bytes leave: when the venue's clock
-        has passed `expires_ms`, this request can no longer be executed (the venue refuses
-        what was signed too long ago); None where it knows no such limit. What `sending`
+        Awaits `sending(fence)` right before the bytes leave; the venue refuses what was
+        signed too long ago. The fence is None where it knows no such limit. What `sending`
         raises is raised, and nothing is sent.
 
         Raises:

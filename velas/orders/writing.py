@@ -12,6 +12,7 @@ from velas.clock import Clock
 from velas.errors import StoreError
 from velas.order_models import Order, OrderRequest
 from velas.orders.journal import Intent, Journal
+from velas.orders.venue import Fence
 
 __all__ = ["Writer"]
 
@@ -26,9 +27,10 @@ class Writer:
         self._journal = journal
         self._clock = clock
 
-    async def claim(self, request: OrderRequest, client_id: str) -> Intent:
+    async def claim(self, request: OrderRequest, client_id: str, *, alone: bool) -> Intent:
         """See `Journal.claim`."""
-        return await self._do(self._journal.claim, request, client_id, now_ms=self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        return await self._do(self._journal.claim, request, client_id, now_ms=now_ms, alone=alone)
 
     async def find(self, key: str) -> Intent | None:
         """See `Journal.get`."""
@@ -42,21 +44,29 @@ class Writer:
         return found
 
     async def named(self, order: Order) -> Order:
-        """Return an order with the key of its intent, if it is one of this journal's."""
+        """Return an order with the key of its intent, if it is one of this journal's.
+
+        That it is over is noted: the venue may forget it.
+        """
         if order.client_id is None:
             return order
         key = await self._do(self._journal.key_of, order.client_id)
-        return order if key is None else attrs.evolve(order, intent=key)
+        if key is None:
+            return order
+        named = attrs.evolve(order, intent=key)
+        intent = await self.get(key)
+        is_noted = intent.order is not None and intent.order.id == order.id
+        if is_noted and not order.is_open and intent.order != named:
+            await self.placed(intent, named)
+        return named
 
     async def unsettled(self) -> list[Intent]:
         """See `Journal.unsettled`."""
         return await self._do(self._journal.unsettled)
 
-    async def sending(self, intent: Intent, expires_ms: int | None) -> Intent | None:
+    async def sending(self, intent: Intent, fence: Fence | None) -> Intent | None:
         """See `Journal.sending`."""
-        return await self._do(
-            self._journal.sending, intent, expires_ms=expires_ms, now_ms=self._clock.now_ms()
-        )
+        return await self._do(self._journal.sending, intent, fence, now_ms=self._clock.now_ms())
 
     async def placed(self, intent: Intent, order: Order) -> Intent:
         """See `Journal.placed`."""

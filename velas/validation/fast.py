@@ -103,7 +103,13 @@ class Plan:
         grids = {name: families.lattice(name, case) for name in _STEPPED}
         plain = all(isinstance(grid, Grid) and not grid.offset for grid in grids.values())
         # trailing stops have a field more than the short way looks at
-        self._possible = plain and kind.may is not None and "callback_rate" not in kind.needs
+        bound = any(
+            isinstance(rule, PercentPrice) and rule.hangs_on_trigger(kind)
+            for rule in families.rules
+        )
+        self._possible = (
+            plain and kind.may is not None and "callback_rate" not in kind.needs and not bound
+        )
         if self._possible:
             self._merge_shape()
             self._merge_numbers(case)

@@ -95,6 +95,7 @@ def _percent_price(row: _Row) -> Rule:
         buy=(NO_BOUND, switched(up.number("multiplierUp"), ENDLESS)),
         sell=(switched(down.number("multiplierDown"), NO_BOUND), ENDLESS),
         sided_missing=(tuple(up.missing), tuple(down.missing)),
+        by_trigger=True,
     )
 
 

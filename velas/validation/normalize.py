@@ -44,8 +44,8 @@ def normalized(families: Families, case: Case, policy: Policy) -> OrderRequest:
         OrderInvalid: there is none.
     """
     search = _Search(families, case, policy)
+    search.move("stop_price")  # first, as a limit may hang on its trigger
     search.move("price", search.price_span(), ties="down" if search.buys else "up")
-    search.move("stop_price")
     search.move("quantity", search.quantity_span("quantity"))
     search.move("quote_quantity", search.quantity_span("quote_quantity"))
     search.move("iceberg_quantity", search.iceberg_span(), ties="up")

@@ -93,13 +93,18 @@ class GridRule(Rule):
 
 @attrs.frozen
 class PercentPrice(Rule):
-    """Prices no further from the market's than shares of it; a pair for each side."""
+    """Prices no further from the market's than shares of it; a pair for each side.
+
+    With `by_trigger` a stop's limit is held to its own trigger price instead, as USDT-M
+    does (error codes -4183 and -4184).
+    """
 
     price: Price
     buy: tuple[Decimal, Decimal]
     sell: tuple[Decimal, Decimal]
     note: str = ""
     sided_missing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    by_trigger: bool = False
 
     def rows(self, case: Case) -> Iterator[RuleResult]:
         """Judge a case."""
@@ -107,13 +112,14 @@ class PercentPrice(Rule):
         if asked is None:
             return
         low, high = self._shares(case)
-        text = f"must be {bounds_text(low, high)} times the {self.price.name}{self.note}"
-        base = self.price.of(case.state)
+        name = "stop_price" if self.hangs_on_trigger(case.kind) else self.price.name
+        text = f"must be {bounds_text(low, high)} times the {name}{self.note}"
+        base = self._base(case)
         if (low, high) != UNLIMITED:
             if base is None:
-                yield self.unjudged("price", asked, text, f"the {self.price.name} is not given")
+                yield self.unjudged("price", asked, text, f"the {name} is not given")
             else:
-                low, high = self.bounds("price", case)
+                low, high = scaled((low, high), base)
                 text = f"{text}, that is {bounds_text(low, high)}"
                 yield self.judged("price", asked, text, low <= asked <= high)
         for name in self.sided_missing[case.order.side == "sell"]:
@@ -121,7 +127,7 @@ class PercentPrice(Rule):
 
     def is_fine(self, case: Case) -> bool:
         """Return True only if all rows of a case are fine."""
-        asked, base = case.order.price, self.price.of(case.state)
+        asked, base = case.order.price, self._base(case)
         if asked is None:
             return True
         if base is None or self.sided_missing[case.order.side == "sell"]:
@@ -136,9 +142,25 @@ class PercentPrice(Rule):
     def bounds(self, field: str, case: Case) -> tuple[Decimal, Decimal]:
         """Return what it allows of a field, whatever the others hold."""
         base = self.price.of(case.state)
-        if field != "price" or base is None:
+        if field != "price" or base is None or self.hangs_on_trigger(case.kind):
             return UNLIMITED
         return scaled(self._shares(case), base)
+
+    def span(self, field: str, case: Case) -> Span:
+        """Return what it allows of a field, given the others."""
+        base = self._base(case)
+        if field != "price" or base is None:
+            return ANY
+        return Span(*scaled(self._shares(case), base))
+
+    def hangs_on_trigger(self, kind: Kind) -> bool:
+        """Return whether an order type's price is held to its trigger."""
+        return self.by_trigger and kind.conditional
+
+    def _base(self, case: Case) -> Decimal | None:
+        if self.hangs_on_trigger(case.kind):
+            return case.order.stop_price
+        return self.price.of(case.state)
 
     def _shares(self, case: Case) -> tuple[Decimal, Decimal]:
         return self.buy if case.order.side == "buy" else self.sell
@@ -299,8 +321,8 @@ class IcebergParts(Rule):
             yield from self.unread("iceberg_quantity", part)
             return
         # the number of parts, rounded up, is within a whole limit exactly if the quotient is
-        text = f"must be cut from quantity {shown(whole)} in at most {shown(self.most)} parts"
-        ok = whole <= multiply(self.most, part)
+        text = f"must be a part of quantity {shown(whole)}, one of at most {shown(self.most)}"
+        ok = part <= whole <= multiply(self.most, part)
         yield self.judged("iceberg_quantity", part, text, ok)
 
     def is_fine(self, case: Case) -> bool:
@@ -318,7 +340,7 @@ class IcebergParts(Rule):
             return ANY
         if self.most <= 0:
             return Span(ENDLESS, NO_BOUND)  # none at all
-        return Span(divide(whole, self.most, up=True))
+        return Span(divide(whole, self.most, up=True), whole)
 
 
 def bounds_text(low: Decimal, high: Decimal) -> str:

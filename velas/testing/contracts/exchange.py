@@ -371,6 +371,7 @@ class ExchangeContract:
             exchange.positions(),
             exchange.recover_orders(),
             exchange.fetch_intent("x"),
+            exchange.declare_absent("x"),
             exchange.market_state(self.symbol),
         ):
             with pytest.raises(Unsupported):
