@@ -197,7 +197,8 @@ async def test_journal_marks_the_account_without_telling_its_key(tmp_path: Path)
             async with opened(venue, ledger) as exchange:
                 await exchange.create_order(await limit_order(exchange))
             (row,) = ledger.read("SELECT account FROM intent", ())
-    host, mark = row[0].split()
+    name, host, mark = row[0].split()
+    assert name == "binance_spot"
     assert host.startswith("127.0.0.1:")
     assert len(mark) == 12
     assert mark not in KEY

@@ -3,89 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
 from decimal import Decimal
-from typing import Any
 
 import attrs
 import pytest
-from order_sim import START_MS, sim_loop
+from deskkit import FOUND, RECV_WINDOW_MS, REQUEST, START_MS, Venue, desk_of, jumping
 
 from velas import errors
 from velas.ledger import Ledger
-from velas.order_models import Order, OrderRequest
-from velas.orders import Fence, Journal, OrderDesk, Patience, Sending, client_id_of
-
-REQUEST = OrderRequest("BTC/USDT", "buy", "limit", 1, price=100, intent="first")
-FOUND = Order("BTC/USDT", "7", client_id_of("first"), "buy", "limit", "open", 1, 0, 100, START_MS)
-RECV_WINDOW_MS = 5_000
-
-
-class Venue:
-    """Answers by script: an order or an error; finds what `there` says."""
-
-    remembers_s = 3 * 86_400.0
-    asks_first = False
-
-    def __init__(self, *answers: object) -> None:
-        self.answers = list(answers)
-        self.there: list[Order | Exception | None] = []
-        self.sent: list[float] = []
-        self.asked: list[float] = []
-        self.measured = 0
-        self.fence = True
-
-    def now_ms(self) -> int:
-        return START_MS + int(self.monotonic_s() * 1000)
-
-    def monotonic_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(seconds, 1e-6))
-
-    async def venue_time_ms(self, *, fresh: bool = False) -> int:
-        self.measured += fresh
-        return self.now_ms()
-
-    async def find_order(self, request: OrderRequest, client_id: str) -> Order | None:
-        self.asked.append(self.monotonic_s())
-        found = self.there.pop(0) if self.there else None
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    async def send_order(self, request: OrderRequest, client_id: str, sending: Sending) -> Order:
-        mine = attrs.evolve(FOUND, client_id=client_id)
-        answer = self.answers.pop(0) if self.answers else mine
-        if isinstance(answer, errors.ConfigError):
-            raise answer  # before anything leaves
-        fence = Fence(self.now_ms() + RECV_WINDOW_MS, RECV_WINDOW_MS)
-        await sending(fence if self.fence else None)
-        self.sent.append(self.monotonic_s())
-        await asyncio.sleep(0.1)
-        if isinstance(answer, BaseException):
-            raise answer
-        assert isinstance(answer, Order)
-        return answer
-
-
-def desk_of(venue: Venue, ledger: Ledger | None = None, **options: Any) -> OrderDesk:
-    journal = Journal(ledger or Ledger(), "me")
-    return OrderDesk(venue, journal, clock=venue, **options)
-
-
-def jumping(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    @functools.wraps(test)
-    def run(*args: Any, **kwargs: Any) -> None:
-        loop = sim_loop()
-        try:
-            loop.run_until_complete(test(*args, **kwargs))
-        finally:
-            loop.close()
-
-    return run
+from velas.orders import Journal, Patience
 
 
 @jumping
@@ -380,25 +306,6 @@ async def test_place_journal_fails_after_the_request_left_is_unknown_not_nothing
 
 
 @jumping
-async def test_declare_absent_takes_the_owner_s_word() -> None:
-    venue = Venue(errors.Unavailable("502"))
-    venue.fence = False
-    desk = desk_of(venue)
-    with pytest.raises(errors.ConfigError, match="there is none"):
-        await desk.declare_absent("first")
-    with pytest.raises(errors.OrderUnknown, match="declare_absent"):
-        await desk.place(REQUEST)
-    began_s = venue.monotonic_s()
-    with pytest.raises(errors.OrderUnknown):
-        await desk.place(REQUEST)
-    assert venue.monotonic_s() - began_s < 5  # it was asked for long enough before
-    assert (await desk.declare_absent("first")).state == "absent"
-    assert (await desk.place(REQUEST)).id == "7"
-    with pytest.raises(errors.ConfigError, match="is placed"):
-        await desk.declare_absent("first")
-
-
-@jumping
 async def test_place_two_tasks_one_intent_send_once() -> None:
     venue = Venue()
     desk = desk_of(venue)
@@ -473,59 +380,6 @@ async def test_place_end_cannot_be_noted_returns_the_order(
     venue.there = [FOUND, FOUND]
     assert (await desk_of(venue, ledger).place(REQUEST)).id == "7"
     assert len(venue.sent) == 1
-
-
-@jumping
-async def test_recover_settles_every_open_intent() -> None:
-    venue, ledger = Venue(), Ledger()
-    journal = Journal(ledger, "me")
-    requests = {name: attrs.evolve(REQUEST, intent=name) for name in ("ready", "first", "lost")}
-    lines = {
-        name: journal.claim(one, client_id_of(name), now_ms=1) for name, one in requests.items()
-    }
-    for name in ("first", "lost"):
-        journal.sending(lines[name], Fence(START_MS - 60_000, RECV_WINDOW_MS), now_ms=2)
-    venue.there = [FOUND]
-    settled = {one.key: one for one in await desk_of(venue, ledger).recover()}
-    assert {key: one.state for key, one in settled.items()} == {
-        "ready": "absent",
-        "first": "placed",
-        "lost": "absent",
-    }
-    assert settled["first"].order is not None
-    assert journal.unsettled() == []
-    assert venue.sent == []
-
-
-@jumping
-async def test_recover_too_late_for_the_venue_s_memory_leaves_it_open() -> None:
-    # it may have been canceled, and forgotten since: not found proves nothing
-    venue, ledger = Venue(), Ledger()
-    journal = Journal(ledger, "me")
-    line = journal.claim(REQUEST, client_id_of("first"), now_ms=1)
-    journal.sending(line, Fence(START_MS - 4 * 86_400_000, RECV_WINDOW_MS), now_ms=2)
-    (line,) = await desk_of(venue, ledger).recover()
-    assert line.state == "sent"
-    with pytest.raises(errors.OrderUnknown, match="cannot prove"):
-        await desk_of(venue, ledger).place(REQUEST)
-    assert venue.sent == []
-
-
-@jumping
-async def test_recover_venue_silent_leaves_it_open(caplog: pytest.LogCaptureFixture) -> None:
-    venue, ledger = Venue(), Ledger()
-    journal = Journal(ledger, "me")
-    journal.sending(journal.claim(REQUEST, client_id_of("first"), now_ms=1), None, now_ms=2)
-    (line,) = await desk_of(venue, ledger).recover()
-    assert line.state == "sent"
-    assert "'first'" in caplog.text
-
-
-@jumping
-async def test_recover_nothing_open_asks_nothing() -> None:
-    venue = Venue()
-    assert await desk_of(venue).recover() == []
-    assert venue.asked == []
 
 
 async def test_place_journal_on_disk_is_written_off_the_loop(tmp_path) -> None:

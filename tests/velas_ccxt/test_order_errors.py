@@ -51,6 +51,13 @@ UNKNOWN = "Unknown error, please check your request or try again later."
         (400, said(-2010, "Duplicate order sent.")),
         (400, said(-4116, "ClientOrderId is duplicated.")),
         (500, said(-2010, "Filter failure: LOT_SIZE")),
+        (200, said(-2010, "Filter failure: LOT_SIZE")),
+        (307, None),
+        (400, None),
+        (404, None),
+        (407, None),
+        (409, said(-2021, "Order cancel-replace partially failed.")),
+        (400, {"code": "-1007", "msg": "Timeout waiting for response."}),
     ],
 )
 def test_fate_is_open(status: int, document: object, spot: bool) -> None:
@@ -71,7 +78,6 @@ def test_fate_is_open(status: int, document: object, spot: bool) -> None:
         (400, said(-1022, "Signature"), errors.AuthError),
         (401, said(-2015, "Invalid API-key, IP, or permissions"), errors.AuthError),
         (400, said(-1102, "Mandatory parameter"), errors.BadRequest),
-        (400, None, errors.BadRequest),
         (429, said(-1015, "Too many new orders"), errors.RateLimited),
         (429, said(-1003, "Too much request weight used"), errors.RateLimited),
         (418, said(-1003, "banned until 1700000000000"), errors.Banned),

@@ -183,10 +183,14 @@ async def test_order_venue_gone_is_unknown_then_settled(market: str, clock: Manu
 
 
 class _Down(FaultPlan):
-    """Every question about orders is answered by HTTP 502."""
+    """Once an order has been sent, every question about orders is answered by HTTP 502."""
+
+    sent = False
 
     def take(self, path: str, query: str):
-        return OrderFault.gateway(502, accepted=False) if "origClientOrderId" in query else None
+        self.sent |= path.startswith("POST")
+        asked = "origClientOrderId" in query
+        return OrderFault.gateway(502, accepted=False) if self.sent and asked else None
 
 
 @MARKETS
@@ -231,13 +235,13 @@ async def random_orders(market: str, seed: int) -> None:
     faults = FaultPlan.random(seed, rates=rates, max_in_a_row=2, only=["/order"])
     async with venue_of(market, clock) as venue:
         requests = []
-        async with bot(venue, ledger, timeout_s=0.2) as exchange:
+        async with bot(venue, ledger) as exchange:
             for n in range(8):
                 share = rng.choice(("0.97", "1.01"))
                 requests.append(await limit_order(exchange, f"intent {n}", share=share))
         venue.faults = faults
         for _ in range(3):  # three lives, the last without faults
-            async with bot(venue, ledger, timeout_s=0.2) as exchange:
+            async with bot(venue, ledger, timeout_s=0.5) as exchange:
                 for request in requests:
                     try:
                         await exchange.create_order(request)
