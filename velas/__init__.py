@@ -73,6 +73,7 @@ if TYPE_CHECKING:
         Trade,
         Usage,
     )
+    from velas.orders import Intent
     from velas.polling import PollingFeed
     from velas.protocols import Exchange, Feed, FormingCandles, Rotatable, Store
     from velas.registry import open_exchange, open_feed, open_ledger, open_store, open_stream
@@ -112,6 +113,7 @@ __all__ = [
     "FormingCandles",
     "FrameError",
     "Gap",
+    "Intent",
     "Interval",
     "Ledger",
     "Market",
@@ -197,6 +199,7 @@ _HOMES = {
         "Trade",
         "Usage",
     ),
+    "orders": ("Intent",),
     "polling": ("PollingFeed",),
     "protocols": ("Exchange", "Feed", "FormingCandles", "Rotatable", "Store"),
     "registry": ("open_exchange", "open_feed", "open_ledger", "open_store", "open_stream"),
@@ -212,7 +215,17 @@ _HOMES = {
     ),
 }
 # reached as velas.frames
-_ROOMS = ("adapter", "charts", "frames", "history", "regimes", "status", "testing")
+_ROOMS = (
+    "adapter",
+    "charts",
+    "frames",
+    "history",
+    "orders",
+    "regimes",
+    "status",
+    "testing",
+    "validation",
+)
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 

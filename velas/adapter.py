@@ -122,6 +122,7 @@ class ExchangeAdapter(OrderMethods, ABC):
         )
         self._markets_lock = asyncio.Lock()
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{' closed' if self._closed else ''}>"
@@ -159,9 +160,9 @@ class ExchangeAdapter(OrderMethods, ABC):
         before = self._markets
         if before is not None and not refresh:
             return before
+        self._check_open()
         async with self._markets_lock:
             if self._markets is None or (refresh and self._markets is before):
-                self._check_open()
                 found = await self._ask_markets()
                 self._by_id, self._rivals = _index(found), self._sharing(found)
                 self._markets = found
@@ -379,6 +380,13 @@ class ExchangeAdapter(OrderMethods, ABC):
     def _check_open(self) -> None:
         if self._closed:
             raise ExchangeError(f"{self.name} is closed; open the exchange again")
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if loop is not self._loop:
+            raise ExchangeError(
+                f"{self.name} belongs to the event loop it was first used in; open an exchange of "
+                "its own for each loop and thread"
+            )
 
     # -- what a venue's adapter implements -------------------------------------------
 

@@ -122,8 +122,8 @@ class Binance(ExchangeAdapter):
         self.max_rows = self.weights.max_rows
         self._client = client
         host = client.host(self.api)
-        signed = self.signed(self, keys, trading or Trading(), host=host)
-        self.use_trading(signed, trading or Trading(), ledger=ledger, db_path=db_path)
+        self._signed = self.signed(self, keys, trading or Trading(), host=host)
+        self.use_trading(self._signed, trading or Trading(), ledger=ledger, db_path=db_path)
 
     @classmethod
     def from_settings(
@@ -148,6 +148,8 @@ class Binance(ExchangeAdapter):
             limits = [WeightLimit(*limit) for limit in _mapping.weight_limits(reply.document)]
             if limits:
                 self.limiter.set_weight_limits(limits)
+            orders = _mapping.weight_limits(reply.document, "ORDERS")
+            self._signed.pace.set_weight_limits(WeightLimit(*limit) for limit in orders)
             for_all = _mapping.exchange_filters(reply.document)
             return _mapping.markets(entries, exchange.precisionMode, for_all)
 

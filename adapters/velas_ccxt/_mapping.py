@@ -375,12 +375,14 @@ def used_weight(headers: Mapping[str, str]) -> tuple[int, int] | None:
     return None
 
 
-def weight_limits(document: object) -> list[tuple[int, int]]:
-    """Return exchangeInfo's request-weight limits as (window in s, weight)."""
+def weight_limits(
+    document: object, kind: Literal["REQUEST_WEIGHT", "ORDERS"] = "REQUEST_WEIGHT"
+) -> list[tuple[int, int]]:
+    """Return exchangeInfo's limits of one kind as (window in s, most in it)."""
     entries = document.get("rateLimits") if isinstance(document, Mapping) else None
     found = []
     for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, Mapping) and entry.get("rateLimitType") == "REQUEST_WEIGHT":
+        if isinstance(entry, Mapping) and entry.get("rateLimitType") == kind:
             unit_s, count = _INTERVAL_S.get(entry.get("interval", "")), entry.get("intervalNum")
             limit = entry.get("limit")
             if unit_s and isinstance(count, int) and isinstance(limit, int) and limit > 0:

@@ -17,7 +17,7 @@ from velas.errors import (
     Unsupported,
     VelasError,
 )
-from velas.limits import RequestType
+from velas.limits import RateLimiter, RequestType, shared_limiter
 from velas.models import Market
 from velas.order_models import Order, OrderRequest, Position
 from velas.orders import Fence, Sending
@@ -57,6 +57,8 @@ class BinanceTrading:
         self._host = host
         self._has_key = bool(credentials.api_key and credentials.api_secret)
         self._mark = account_mark(credentials)
+        # the venue counts an account's orders in windows of their own
+        self.pace = shared_limiter(f"{host} orders of {self._mark}", clock=exchange.clock)
 
     @property
     def account(self) -> str:
@@ -259,17 +261,22 @@ class BinanceTrading:
     async def _once(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make a request that must not be repeated, in the lane of orders."""
         await self._exchange.server_time_ms()  # measured before the request's turn comes
+        now_ms = self._exchange.estimated_time_ms()
+        self.pace.set_clock_offset_ms(now_ms - self._exchange.clock.now_ms())
+
+        async def paced() -> T:
+            return await self._in_turn(self._exchange.limiter, attempt)
+
         try:
-            return await self._exchange.limiter.execute_with_retry(
-                attempt,
-                RequestType.ORDER,
-                weight=1,
-                safe_to_repeat=False,
-                max_wait_s=self._trading.resend_s,
-            )
+            return await self._in_turn(self.pace, paced)
         except TimestampRefused:
             self._exchange.doubt_server_time()
             raise
+
+    async def _in_turn(self, limiter: RateLimiter, call: Callable[[], Awaitable[T]]) -> T:
+        return await limiter.execute_with_retry(
+            call, RequestType.ORDER, safe_to_repeat=False, max_wait_s=self._trading.resend_s
+        )
 
     async def _order_call(
         self, endpoint: Callable[..., Any], params: Params, parse: Callable[[Any], T]

@@ -101,7 +101,7 @@ def opened(venue: StandInVenue, ledger: Ledger, key: str = KEY, secret: str = SE
         url=venue.rest_url,
         clock=venue.clock,
         ledger=ledger,
-        timeout_s=0.3,
+        timeout_s=0.6,
         trading=Trading(mode="live"),
         credentials=Credentials(api_key=key, api_secret=secret),
     )

@@ -122,7 +122,7 @@ async def test_futures_conditional_order_whose_answer_is_lost_is_found(
     faults = FaultPlan.script([lost], path="POST /fapi/v1/algoOrder")
     async with (
         venue_of("futures", clock, faults=faults) as venue,
-        bot(venue, timeout_s=0.3) as exchange,
+        bot(venue, timeout_s=0.6) as exchange,
     ):
         rules = await exchange.order_validator("BTC/USDT")
         state = await exchange.market_state("BTC/USDT")

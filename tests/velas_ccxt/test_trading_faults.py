@@ -62,7 +62,7 @@ async def test_order_accepted_answer_lost_is_found(
 ) -> None:
     async with (
         venue_of(market, clock, faults=scripted(market, make())) as venue,
-        bot(venue, timeout_s=0.3) as exchange,
+        bot(venue, timeout_s=0.6) as exchange,
     ):
         request = await limit_order(exchange)
         order = await exchange.create_order(request)
@@ -80,7 +80,7 @@ async def test_order_lost_is_sent_again_once_it_is_known_to_be(
 ) -> None:
     async with (
         venue_of(market, clock, faults=scripted(market, make())) as venue,
-        bot(venue, timeout_s=0.3) as exchange,
+        bot(venue, timeout_s=0.6) as exchange,
     ):
         request = await limit_order(exchange)
         began_ms = clock.now_ms()
@@ -133,7 +133,7 @@ async def test_order_filled_answer_lost_is_not_placed_twice(
     faults = scripted(market, OrderFault.no_answer(accepted=True))
     async with (
         venue_of(market, clock, faults=faults) as venue,
-        bot(venue, timeout_s=0.3) as exchange,
+        bot(venue, timeout_s=0.6) as exchange,
     ):
         request = await limit_order(exchange, share="1.01")
         order = await exchange.create_order(request)
@@ -171,7 +171,7 @@ async def test_order_venue_gone_is_unknown_then_settled(market: str, clock: Manu
     faults = scripted(market, OrderFault.no_answer(accepted=True))
     ledger = Ledger()
     async with venue_of(market, clock, faults=faults) as venue:
-        async with bot(venue, ledger, timeout_s=0.3) as exchange:
+        async with bot(venue, ledger, timeout_s=0.6) as exchange:
             request = await limit_order(exchange)
             await exchange.server_time_ms()
             venue.faults = FaultPlan(venue.faults, _Down())

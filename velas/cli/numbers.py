@@ -72,6 +72,10 @@ class WholeNumber(click.IntRange):
 
     name = "whole number"
 
+    def _describe_range(self) -> str:
+        # click would say x<=None of one without bounds
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from velas.errors import ExchangeError, Unsupported
+from velas.errors import Unsupported
 from velas.order_models import Order, OrderRequest, Position
 from velas.orders.journal import Intent
 from velas.orders.trader import Trader
@@ -23,7 +23,6 @@ class OrderMethods:
 
     name: str
     _trader: Trader | None = None
-    _closed: bool = False
 
     async def create_order(self, request: OrderRequest) -> Order:
         """Place an order, at most once for `request.intent`.
@@ -117,10 +116,13 @@ class OrderMethods:
         return await self._orders("order_validator").validator(symbol)
 
     def _orders(self, method: str) -> Trader:
-        if self._closed:
-            raise ExchangeError(f"{self.name} is closed; open the exchange again")
         if self._trader is None:
             raise Unsupported(
                 f"{self.name}: {method} is not available, this adapter does not trade"
             )
+        self._check_open()
         return self._trader
+
+    def _check_open(self) -> None:
+        """Refuse to go on with what is closed, or another event loop's."""
+        raise NotImplementedError

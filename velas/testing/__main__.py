@@ -33,7 +33,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--no-limit", is_flag=True, help="Do not enforce the weight limit.")
 def main(**options: object) -> None:
-    """Serve Binance's public REST dialect and streams on 127.0.0.1 until Ctrl-C."""
+    """Serve Binance's REST dialect (orders too) and streams on 127.0.0.1 until Ctrl-C."""
     try:
         venue = _venue(**options)  # type: ignore[arg-type]
         asyncio.run(_serve(venue))
@@ -95,9 +95,12 @@ def _document(path: Path) -> dict[str, object]:
 
 
 async def _serve(venue: StandInVenue) -> None:
+    from velas.testing.venue import STAND_IN_KEY, STAND_IN_SECRET
+
     async with venue:
         addresses = f"{venue.rest_url} and {venue.ws_url}"
-        click.echo(f"stand-in {venue.market} venue at {addresses} (Ctrl-C stops it)")
+        keys = f"key {STAND_IN_KEY}, secret {STAND_IN_SECRET}"
+        click.echo(f"stand-in {venue.market} venue at {addresses}, {keys} (Ctrl-C stops it)")
         await asyncio.Event().wait()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from velas.decimals import exact
+from velas.errors import ConfigError
 from velas.models import OrderRequest
 from velas.validation.families import Families
 from velas.validation.grid import Grid
@@ -38,8 +39,20 @@ def state_of(reference: object) -> MarketState:
         return reference
     if reference is None:
         return MarketState()
-    price = exact(reference)
+    price = price_of(reference)
     return MarketState(reference_price=price, mark_price=price)
+
+
+def price_of(reference: object) -> Decimal:
+    """Return a reference price given by itself.
+
+    Raises:
+        ConfigError: it is no exact number above zero.
+    """
+    price = exact(reference)
+    if price <= 0:
+        raise ConfigError(f"reference {price}: expected a price above 0")
+    return price
 
 
 class Path:

@@ -60,7 +60,8 @@ class Violation:
 
     def __str__(self) -> str:
         nearest = "" if self.nearest is None else f"; nearest legal: {shown(self.nearest)}"
-        return f"{self.filter}: {self.field} {shown(self.value)}, but {self.rule}{nearest}"
+        has = f"no {self.field}" if self.value is None else f"{self.field} {shown(self.value)}"
+        return f"{self.filter}: {has}, but {self.rule}{nearest}"
 
 
 @attrs.frozen
