@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ from velas.credentials import Credentials, credential_variables
 from velas.errors import (
     AuthError,
     BadResponse,
+    ExchangeError,
     OrderNotFound,
     TimestampRefused,
     Unsupported,
@@ -135,14 +137,25 @@ class BinanceTrading:
     async def cancel_order(
         self, market: Market, order_id: str | None, client_id: str | None
     ) -> Order:
-        """Cancel an order; one that is canceled already is returned as it is."""
-        found = await self.fetch_order(market, order_id, client_id)
-        if found.is_open:
-            try:
-                return await self._cancel(market, found)
-            except OrderNotFound:  # filled or canceled in between, by a repeated request say
-                found = await self.fetch_order(market, found.id, None)
-        if found.status == "canceled":
+        """Cancel an order, then tell how it is; one that is canceled already is no error.
+
+        The cancelation leaves first: in an emergency nothing may hold it up.
+        """
+        told: Order | None = None
+        is_done = False
+        for algo in self._kinds(order_id):
+            # not found: filled or canceled before, by a repeated request say
+            with suppress(OrderNotFound):
+                told = await self._cancel(market, order_id, client_id, algo=algo)
+                is_done = True
+                break
+        try:
+            found = await self.fetch_order(market, order_id, client_id)
+        except ExchangeError:
+            if told is None:
+                raise
+            return told
+        if is_done or found.status == "canceled":
             return found
         raise OrderNotFound(
             f"{self._exchange.name}: {market.symbol} order {found.id} is not open, it is "
@@ -187,14 +200,8 @@ class BinanceTrading:
     async def _fetch(
         self, market: Market, order_id: str | None, client_id: str | None, *, algo: bool
     ) -> Order:
-        params: Params = {"symbol": market.id}
-        if algo:
-            params = _algo_ids(order_id, client_id)
-        elif order_id is not None:
-            params["orderId"] = order_id
-        else:
-            params["origClientOrderId"] = client_id
         endpoint = self._endpoint("Get", "AlgoOrder" if algo else "Order")
+        params = self._ids(market, order_id, client_id, algo=algo)
         document = await self._ask(endpoint, params, _as_it_is, self.fetch_weight)
         found = self._placed(document, market)
         return await self._executed(market, found, document) if algo else found
@@ -218,17 +225,33 @@ class BinanceTrading:
             cost=real.cost,
         )
 
-    async def _cancel(self, market: Market, found: Order) -> Order:
-        algo = wire.is_algo_id(found.id) is not None
-        params: Params = _algo_ids(found.id, None)
-        if not algo:
-            params = {"symbol": market.id, "orderId": found.id}
+    async def _cancel(
+        self, market: Market, order_id: str | None, client_id: str | None, *, algo: bool
+    ) -> Order | None:
+        """Cancel; return what the reply tells, None of a conditional order."""
         endpoint = self._endpoint("Delete", "AlgoOrder" if algo else "Order")
+        params = self._ids(market, order_id, client_id, algo=algo)
         document = await self._ask(endpoint, params, _as_it_is, 1)
         if algo:  # its reply only says that it worked
-            return await self._fetch(market, found.id, None, algo=True)
+            return None
         # the reply's time is the cancelation's
-        return attrs.evolve(wire.order(document, market.symbol), timestamp=found.timestamp)
+        return attrs.evolve(wire.order(document, market.symbol), timestamp=None)
+
+    def _kinds(self, order_id: str | None) -> tuple[bool, ...]:
+        """Return whether an id may be an ordinary order's, a conditional one's, or both."""
+        if self.spot:
+            return (False,)
+        return (False, True) if order_id is None else (wire.is_algo_id(order_id) is not None,)
+
+    def _ids(
+        self, market: Market, order_id: str | None, client_id: str | None, *, algo: bool
+    ) -> Params:
+        if algo:
+            return _algo_ids(order_id, client_id)
+        name, value = (
+            ("origClientOrderId", client_id) if order_id is None else ("orderId", order_id)
+        )
+        return {"symbol": market.id, name: value}
 
     async def _open(self, market: Market | None) -> list[Order]:
         params = {} if market is None else {"symbol": market.id}

@@ -148,6 +148,18 @@ async def test_cancel_returns_the_order_and_may_be_repeated(
 
 
 @MARKETS
+async def test_cancel_leaves_before_anything_is_asked(market: str, clock: ManualClock) -> None:
+    path = {"spot": "GET /api/v3/order", "futures": "GET /fapi/v1/order"}[market]
+    async with venue_of(market, clock) as venue, bot(venue) as exchange:
+        order = await exchange.create_order(await limit_order(exchange))
+        down = OrderFault.gateway(502, accepted=False)
+        venue.faults = FaultPlan.script([down] * 50, path=path)
+        canceled = await exchange.cancel_order("BTC/USDT", order.id)
+        assert (canceled.id, canceled.status) == (order.id, "canceled")
+        assert venue.orders()[0].status == "CANCELED"
+
+
+@MARKETS
 async def test_cancel_answer_lost_is_asked_again(market: str, clock: ManualClock) -> None:
     path = {"spot": "DELETE /api/v3/order", "futures": "DELETE /fapi/v1/order"}[market]
     faults = FaultPlan.script([OrderFault.gateway(502, accepted=True)], path=path)
