@@ -134,6 +134,15 @@ async def test_place_venue_silent_is_unknown_and_names_the_intent() -> None:
 
 
 @jumping
+async def test_place_unreadable_answer_to_the_question_proves_nothing() -> None:
+    venue = Venue(errors.Unavailable("502"))
+    venue.there = [errors.BadResponse("half an answer")] * 100
+    with pytest.raises(errors.OrderUnknown, match="half an answer"):
+        await desk_of(venue).place(REQUEST)
+    assert len(venue.sent) == 1
+
+
+@jumping
 async def test_place_key_revoked_while_asking_is_unknown_at_once() -> None:
     venue = Venue(errors.Unavailable("502"))
     venue.there = [errors.AuthError("-2015")]

@@ -13,16 +13,18 @@ import attrs
 import orjson
 import pytest
 from aiohttp import web
-from tradekit import KEYS, bot, limit_order, venue_of
+from tradekit import KEYS, bot, limit_order, scripted, venue_of
 
 from velas import errors
+from velas.credentials import Credentials
 from velas.ledger import Ledger
 from velas.models import BookTicker, Market
 from velas.order_models import OrderRequest
 from velas.orders.guard import check_worth
 from velas.settings import Trading
 from velas.testing import ManualClock, StandInVenue
-from velas_ccxt import BinanceSpot
+from velas.testing.venue.order_faults import OrderFault
+from velas_ccxt import BinanceFutures, BinanceSpot
 
 Change = Callable[[web.Request, int, bytes], web.Response | None]
 
@@ -211,3 +213,40 @@ async def test_max_notional_of_inverse_contracts_is_by_their_size() -> None:
         await worth(inverse, "601", "6000")
     with pytest.raises(errors.TradingOff, match="cannot be told"):
         await worth(BASE, "1", "6000")
+
+
+@pytest.mark.parametrize("market", ["spot", "futures"])
+async def test_fence_is_the_window_the_request_was_signed_with(
+    market: str, clock: ManualClock
+) -> None:
+    faults = scripted(market, OrderFault.gateway(502, accepted=False))
+    async with (
+        venue_of(market, clock, faults=faults) as venue,
+        bot(venue, trading={"recv_window_ms": 40_000}) as exchange,
+    ):
+        request = await limit_order(exchange)
+        began_ms = clock.now_ms()
+        order = await exchange.create_order(request)
+        assert clock.now_ms() - began_ms > 55_000
+        assert [str(one.id) for one in venue.orders()] == [order.id]
+        assert venue.order_attempts == 2
+
+
+async def test_accounts_are_told_apart_by_exchange_address_and_key() -> None:
+    other = Credentials(api_key="another", api_secret="another")
+    exchanges = [
+        kind(url=url, credentials=keys, trading=Trading())
+        for kind in (BinanceSpot, BinanceFutures)
+        for url in ("http://127.0.0.1:1", "http://127.0.0.1:2", None)
+        for keys in (KEYS, other)
+    ]
+    names = {one._trader._venue.account for one in exchanges if one._trader is not None}
+    assert len(names) == len(exchanges)
+    for one in exchanges:
+        await one.aclose()
+
+
+async def test_broken_connection_is_not_repeated_by_the_http_library(clock: ManualClock) -> None:
+    async with venue_of("spot", clock) as venue, bot(venue) as exchange:
+        await exchange.balances()
+        assert exchange._client.exchange.session._retry_connection is False
