@@ -9,11 +9,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from velas.ledger_file import LedgerFile
 
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("random", deadline=None, print_blob=True)
@@ -58,3 +60,20 @@ def _check(host: str | bytes | None) -> None:
         inside = False
     # an error of its own kind: an OSError would look like a venue that is down
     assert inside, f"a test tried to reach {name!r}; the network is cut off"
+
+
+@pytest.fixture(autouse=True)
+def _ledgers_in_memory_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close those that a test has made for itself; a file is its maker's to close."""
+    made: list[LedgerFile] = []
+    make = LedgerFile.__init__
+
+    def remembered(self: LedgerFile, *args: Any, **options: Any) -> None:
+        make(self, *args, **options)
+        if self.path is None:
+            made.append(self)
+
+    monkeypatch.setattr(LedgerFile, "__init__", remembered)
+    yield
+    for ledger in made:
+        ledger.close()
