@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from decimal import Decimal
@@ -41,7 +42,7 @@ _DAY_S = 86_400.0
 _CLOCK_TRIES = 3  # a question refused for its time is asked again with the venue's
 
 
-class BinanceTrading:
+class BinanceTrading(ABC):
     """What both markets share; see `velas.orders.TradingVenue`."""
 
     spot: bool
@@ -141,21 +142,20 @@ class BinanceTrading:
 
         The cancelation leaves first: in an emergency nothing may hold it up.
         """
-        told: Order | None = None
-        is_done = False
+        reply: Mapping[str, Any] | None = None
         for algo in self._kinds(order_id):
             # not found: filled or canceled before, by a repeated request say
             with suppress(OrderNotFound):
-                told = await self._cancel(market, order_id, client_id, algo=algo)
-                is_done = True
+                reply = await self._cancel(market, order_id, client_id, algo=algo)
                 break
         try:
             found = await self.fetch_order(market, order_id, client_id)
         except ExchangeError:
-            if told is None:
+            if reply is None or "algoId" in reply:  # a conditional one's only says it worked
                 raise
-            return told
-        if is_done or found.status == "canceled":
+            # its time is the cancelation's
+            return attrs.evolve(wire.order(reply, market.symbol), timestamp=None)
+        if reply is not None or found.status == "canceled":
             return found
         raise OrderNotFound(
             f"{self._exchange.name}: {market.symbol} order {found.id} is not open, it is "
@@ -167,17 +167,17 @@ class BinanceTrading:
         found = await self._open(market)
         return sorted(found, key=lambda one: (one.timestamp or 0, one.id))
 
+    @abstractmethod
     async def balances(self) -> Mapping[str, Decimal]:
         """Return what is free by asset."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def positions(self, market: Market | None) -> list[Position]:
         """Return the open positions."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def market_state(self, market: Market) -> MarketState:
         """Return the prices that the market's rules refer to."""
-        raise NotImplementedError
 
     # -- one request --------------------------------------------------------------------
 
@@ -209,14 +209,18 @@ class BinanceTrading:
     async def _executed(self, market: Market, found: Order, document: object) -> Order:
         """Return a conditional order with what became of the ordinary one it made.
 
-        FINISHED is "filled or canceled": the ordinary order knows which.
+        FINISHED is "filled or canceled": the ordinary order knows which. That one not being
+        found must not look as if the conditional order, which was, were not there.
         """
         child = wire.algo_child(document)
         if child is None:
             if found.status == "filled":
                 raise BadResponse(f"{found.id} is finished, but by no order")
             return found
-        real = await self._fetch(market, child, None, algo=False)
+        try:
+            real = await self._fetch(market, child, None, algo=False)
+        except OrderNotFound as error:
+            raise BadResponse(f"{found.id} has become order {child}, of which: {error}") from None
         return attrs.evolve(
             found,
             status=real.status,
@@ -227,15 +231,11 @@ class BinanceTrading:
 
     async def _cancel(
         self, market: Market, order_id: str | None, client_id: str | None, *, algo: bool
-    ) -> Order | None:
-        """Cancel; return what the reply tells, None of a conditional order."""
+    ) -> Mapping[str, Any]:
         endpoint = self._endpoint("Delete", "AlgoOrder" if algo else "Order")
         params = self._ids(market, order_id, client_id, algo=algo)
         document = await self._ask(endpoint, params, _as_it_is, 1)
-        if algo:  # its reply only says that it worked
-            return None
-        # the reply's time is the cancelation's
-        return attrs.evolve(wire.order(document, market.symbol), timestamp=None)
+        return document if isinstance(document, Mapping) else {}
 
     def _kinds(self, order_id: str | None) -> tuple[bool, ...]:
         """Return whether an id may be an ordinary order's, a conditional one's, or both."""

@@ -76,6 +76,14 @@ def test_claim_with_other_numbers_is_taken_while_no_order_exists(ledger: Ledger)
     assert journal.get("first") == other
 
 
+def test_sending_what_another_process_has_changed_meanwhile_is_refused(ledger: Ledger) -> None:
+    one, two = Journal(ledger, "me"), Journal(ledger, "me")
+    seen = claimed(one)
+    two.claim(attrs.evolve(REQUEST, quantity=Decimal(2), client_id="mine"), "mine", now_ms=2)
+    assert one.sending(seen, Fence(9, 5), now_ms=3) is None
+    assert one.sending(claimed(two, two.get("first").request), Fence(9, 5), now_ms=3)  # type: ignore[union-attr]
+
+
 def test_claim_used_by_another_account_of_the_exchange_is_refused_if_asked(
     ledger: Ledger,
 ) -> None:

@@ -13,7 +13,7 @@ import attrs
 import orjson
 import pytest
 from aiohttp import web
-from tradekit import KEYS, bot, limit_order, scripted, venue_of
+from tradekit import CLASSES, KEYS, bot, limit_order, scripted, venue_of
 
 from velas import errors
 from velas.credentials import Credentials
@@ -65,9 +65,9 @@ async def proxy(venue: StandInVenue, change: Change) -> AsyncIterator[str]:
 @asynccontextmanager
 async def behind(
     venue: StandInVenue, change: Change, ledger: Ledger | None = None
-) -> AsyncIterator[BinanceSpot]:
+) -> AsyncIterator[BinanceSpot | BinanceFutures]:
     async with proxy(venue, change) as url:
-        exchange = BinanceSpot(
+        exchange = CLASSES[venue.market](
             url=url,
             clock=venue.clock,
             credentials=KEYS,
@@ -250,3 +250,48 @@ async def test_broken_connection_is_not_repeated_by_the_http_library(clock: Manu
     async with venue_of("spot", clock) as venue, bot(venue) as exchange:
         await exchange.balances()
         assert exchange._client.exchange.session._retry_connection is False
+
+
+async def test_triggered_order_that_cannot_be_found_is_not_absent(clock: ManualClock) -> None:
+    # the conditional order is there, whatever is known of the ordinary one it has become
+    posts: list[str] = []
+
+    def change(request: web.Request, status: int, body: bytes) -> web.Response | None:
+        if request.method == "POST":
+            posts.append(request.path)
+            return web.Response(status=502, text="lost")
+        if request.path == "/fapi/v1/algoOrder" and status == 200:
+            row = {**orjson.loads(body), "algoStatus": "TRIGGERED", "actualOrderId": "4242"}
+            return web.Response(body=orjson.dumps(row), content_type="application/json")
+        return None
+
+    async with venue_of("futures", clock) as venue, behind(venue, change) as exchange:
+        state = await exchange.market_state("BTC/USDT")
+        rules = await exchange.order_validator("BTC/USDT")
+        assert state.mark_price is not None
+        stop = rules.normalize_price(state.mark_price * Decimal("1.03"))
+        request = OrderRequest(
+            "BTC/USDT", "buy", "stop_market", "0.01", stop_price=stop, intent="stop"
+        )
+        with pytest.raises(errors.OrderUnknown, match="4242"):
+            await exchange.create_order(request)
+        assert posts == ["/fapi/v1/algoOrder"]
+
+
+async def test_order_without_an_intent_of_its_own_costs_no_question(clock: ManualClock) -> None:
+    async with venue_of("spot", clock) as venue, bot(venue) as exchange:
+        request = attrs.evolve(await limit_order(exchange), intent=None)
+        await exchange.create_order(request)
+        assert [one.method for one in venue.requests if one.path == "/api/v3/order"] == ["POST"]
+
+
+async def test_cancelation_that_cannot_be_noted_is_one_all_the_same(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger()
+    async with venue_of("spot", clock) as venue, bot(venue, ledger) as exchange:
+        order = await exchange.create_order(await limit_order(exchange))
+        ledger.write("PRAGMA query_only = 1", ())
+        canceled = await exchange.cancel_order("BTC/USDT", order.id)
+        assert canceled.status == "canceled"
+        assert "order 1 is canceled, which could not be noted" in caplog.text

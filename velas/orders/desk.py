@@ -31,7 +31,7 @@ from velas.errors import (
 )
 from velas.order_models import Order, OrderRequest
 from velas.orders.client_id import client_id_of
-from velas.orders.journal import Intent, IntentState, Journal
+from velas.orders.journal import Intent, Journal
 from velas.orders.settling import Patience, Settler, is_ours
 from velas.orders.venue import Fence, OrderVenue
 from velas.orders.writing import Writer
@@ -78,9 +78,10 @@ class _Call:
     """One call of `place`: what it has done so far."""
 
     key: str
-    has_left: bool
     judge: Judge | None
+    has_left: bool
     is_judged: bool
+    asks_first: bool
     sent: int = 0
     waited: bool = False
     last: Exception | None = None
@@ -126,13 +127,16 @@ class OrderDesk:
         self._settle_ms = round((patience or Patience()).settle_s * 1000)
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
-    async def place(self, request: OrderRequest, *, judge: Judge | None = None) -> Order:
+    async def place(
+        self, request: OrderRequest, *, judge: Judge | None = None, first_of_all: bool = False
+    ) -> Order:
         """Place the order of an intent, or return it if it was placed before.
 
         Called again with the same intent, now or after a restart, it returns the one
         order as it is now. An order that the venue refused, or that is known not to
         exist, is sent (again); once `resend_s` have passed since the call began, no more.
-        `judge` is awaited before each request leaves; what it raises is raised.
+        `judge` is awaited before each request leaves; what it raises is raised. With
+        `first_of_all` the key is known never to have been used anywhere.
 
         Raises:
             ConfigError: the intent has been used for another order.
@@ -150,7 +154,13 @@ class OrderDesk:
         client_id = request.client_id or client_id_of(request.intent)
         async with self._alone(request.intent):
             intent = await self._journal.claim(request, client_id, alone=not self._venue.asks_first)
-            call = _Call(intent.key, intent.state == "sent", judge, is_judged=is_new)
+            call = _Call(
+                intent.key,
+                judge=judge,
+                has_left=intent.state == "sent",
+                is_judged=is_new,
+                asks_first=self._venue.asks_first and not first_of_all,
+            )
             try:
                 return await self._place(call)
             except StoreError as error:
@@ -160,11 +170,6 @@ class OrderDesk:
                     f"intent {intent.key!r}: its order may exist, but the journal cannot be used "
                     f"({error}); ask again with the same intent"
                 ) from error
-
-    async def state_of(self, key: str) -> IntentState | None:
-        """Return where an intent stands, None if it was never placed."""
-        found = await self._journal.find(key)
-        return None if found is None else found.state
 
     async def look_up(self, key: str) -> Intent | None:
         """Return an intent with its order as it is now, settled first if need be.
@@ -244,7 +249,7 @@ class OrderDesk:
 
     async def _try(self, call: _Call, intent: Intent) -> Order | None:
         """Send once if nothing speaks against it; None if that is to be looked at again."""
-        if intent.attempt == 0 and self._venue.asks_first:
+        if intent.attempt == 0 and call.asks_first:
             found = await self._venue.find_order(intent.request, intent.client_id)
             if found is not None and is_ours(found, intent):
                 # of another journal, or by another address or key of the account

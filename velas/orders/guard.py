@@ -38,10 +38,10 @@ async def check_worth(
 ) -> None:
     """Refuse an order that may be worth more than `most` of the quote currency.
 
-    What it is worth is its quantity at the highest price it can be executed at: its
-    limit or stop price, and the best price in the book (`quote`) for market orders and
-    for sells, which may get more than their limit. Orders that can only reduce a
-    position are let through: it would be worse if they were not.
+    What it is worth is its quantity at its limit or stop price, and at the best price in
+    the book (`quote`) for market orders and for sells, which may get more than their
+    limit. Orders that can only reduce a position are let through: it would be worse if
+    they were not.
 
     Raises:
         TradingOff: it is worth more, or that cannot be told.

@@ -33,8 +33,7 @@ class Intent:
     said no) or ``absent`` (known not to exist for another reason). `attempt` counts the
     requests that left; the last of them cannot be executed any more once the venue's
     clock has passed `expires_ms`, `window_ms` after it was signed (None: it always can).
-    `order` is what the venue said of
-    a placed one, `reason` why another state was reached.
+    `order` is what the venue said of a placed one, `reason` why another state was reached.
     """
 
     key: str
@@ -59,7 +58,7 @@ class Journal:
 
     `account` is the exchange's name, then what tells its accounts apart: address and key.
     Every change is durable when the call returns. A line moves on only from where its
-    writer last saw it (`attempt` and `state`), so of two processes with the same intent
+    writer last saw it (attempt, state and order), so of two processes with the same intent
     only one sends; that an order exists may always be written, and is never unwritten.
 
     Raises:
@@ -187,11 +186,12 @@ class Journal:
             return bool(
                 db.execute(
                     "UPDATE intent SET state = ?, attempt = ?, expires_ms = ?, window_ms = ?,"
-                    " result = ?, changed_ms = ?"
-                    " WHERE account = ? AND intent = ? AND attempt = ? AND state = ?",
+                    " result = ?, changed_ms = ? WHERE account = ? AND intent = ?"
+                    " AND attempt = ? AND state = ? AND client_id = ? AND request = ?",
                     (
                         *(to.state, to.attempt, to.expires_ms, to.window_ms),
-                        *(result, to.changed_ms, self._account, seen.key, seen.attempt, seen.state),
+                        *(result, to.changed_ms, self._account, seen.key),
+                        *(seen.attempt, seen.state, seen.client_id, _encode(seen.request)),
                     ),
                 ).rowcount
             )

@@ -27,22 +27,7 @@ class OrderMethods:
     async def create_order(self, request: OrderRequest) -> Order:
         """Place an order, at most once for `request.intent`.
 
-        The market's rules are judged first. Called again with the same intent, also after
-        a restart, it returns the one order as it is now. In mode ``test`` the venue only
-        judges it.
-
-        Raises:
-            OrderInvalid: it breaks rules of the market; has all `violations`.
-            OrderRejected: the venue refused it; no order exists.
-            OrderNotPlaced: the venue did not execute it; no order exists.
-            OrderUnknown: it may exist: call again with the same intent, or
-                `recover_orders`.
-            OrderNotFound: it was placed before, and the venue has forgotten it since.
-            Unavailable, RequestTimeout: placed before, and the venue gives no answer now;
-                or nothing was sent.
-            AuthError: key, signature or permission; no order exists.
-            ConfigError: the intent is another order's.
-            TradingOff: by `trading.mode` or `trading.max_notional` it may not leave.
+        See `velas.protocols.Exchange.create_order`, also for what it raises.
         """
         return await self._orders("create_order").create(request)
 
@@ -88,22 +73,14 @@ class OrderMethods:
     async def fetch_intent(self, intent: str) -> Intent | None:
         """Return where an intent stands, None if there never was one of that key.
 
-        A placed one has its order as it is now. For a bot that has been restarted and
-        would ask for something else today, such as another price.
-
-        Raises:
-            OrderUnknown: its order may exist, and the venue gives no answer.
+        See `velas.protocols.Exchange.fetch_intent`.
         """
         return await self._orders("fetch_intent").look_up(intent)
 
     async def declare_absent(self, intent: str) -> Intent:
         """Say that an intent whose fate is open has no order, after looking oneself.
 
-        For venues that cannot prove it: the intent may then be sent again. If there is an
-        order after all, there will be two.
-
-        Raises:
-            ConfigError: there is no such intent, or its fate is known.
+        See `velas.protocols.Exchange.declare_absent`.
         """
         return await self._orders("declare_absent").declare_absent(intent)
 

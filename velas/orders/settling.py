@@ -8,7 +8,7 @@ import attrs
 
 from velas.clock import Clock
 from velas.decimals import plain
-from velas.errors import ExchangeError, OrderRejected, OrderUnknown, StoreError, Transient
+from velas.errors import ExchangeError, OrderUnknown, StoreError, Transient
 from velas.order_models import Order
 from velas.orders.client_id import client_id_of
 from velas.orders.journal import Intent
@@ -74,7 +74,7 @@ class Settler:
                 if order is None or is_older(order, intent):
                     missed += late
                 else:
-                    trouble = OrderRejected(_told(order))
+                    trouble = ExchangeError(_told(order))
                 if missed >= self._patience.proofs:
                     await self._journal.absent(intent, "asked, and the venue has no such order")
             except ExchangeError as error:

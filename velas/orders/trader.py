@@ -12,7 +12,7 @@ from typing import Protocol
 import attrs
 
 from velas.clock import Clock
-from velas.errors import ConfigError, OrderInvalid, OrderRejected, VelasError
+from velas.errors import ConfigError, OrderInvalid, OrderRejected, StoreError, VelasError
 from velas.ledger_file import LedgerFile
 from velas.models import BookTicker, Market
 from velas.order_models import Order, OrderRequest, Position
@@ -84,6 +84,7 @@ class Trader:
             raise ConfigError(f"create_order takes an OrderRequest, not {type(request).__name__}")
         check_mode(self.trading.mode, "create_order")
         market = await self._exchange.market(request.symbol)
+        is_one_of_its_own = request.intent is None and request.client_id is None
         request = attrs.evolve(
             request, symbol=market.symbol, intent=request.intent or f"auto {uuid.uuid4().hex}"
         )
@@ -101,7 +102,9 @@ class Trader:
             if self.trading.mode == "test":
                 await judge()
                 return await self._tested(request)
-            return await self._the_desk().place(request, judge=judge)
+            return await self._the_desk().place(
+                request, judge=judge, first_of_all=is_one_of_its_own
+            )
         except OrderInvalid:
             raise
         except OrderRejected as error:
@@ -192,7 +195,14 @@ class Trader:
     async def _named(self, order: Order) -> Order:
         if self._ledger is None and self._db_path is None:
             return order
-        return await self._the_desk().named(order)
+        try:
+            return await self._the_desk().named(order)
+        except StoreError as error:
+            # what the venue has done is done, and saying it failed would be worse
+            _LOG.error(
+                "order %s is %s, which could not be noted: %s", order.id, order.status, error
+            )
+            return order
 
     async def _tested(self, request: OrderRequest) -> Order:
         client_id = request.client_id or client_id_of(str(request.intent))

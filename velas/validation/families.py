@@ -45,7 +45,7 @@ class Families:
         unjudged = [row for row, _ in rows if row.ok is None]
         return Verdict(self.violations(case, rows), self.told(unjudged))
 
-    def broken_of(self, case: Case, rules: Iterable[Rule]) -> tuple[Violation, ...]:
+    def violations_of(self, case: Case, rules: Iterable[Rule]) -> tuple[Violation, ...]:
         """Return all violations where only `rules` are in doubt."""
         return self.violations(case, self._notable(case, rules))
 

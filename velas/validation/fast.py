@@ -182,7 +182,7 @@ class Plan:
         # which number it is may be told when asked
         return Verdict(
             not_judged=path.verdict.not_judged,
-            explain=lambda: self._families.broken_of(
+            explain=lambda: self._families.violations_of(
                 Case(order, self.kind, path.state), self._numeric
             ),
         )
